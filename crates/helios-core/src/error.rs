@@ -1,0 +1,99 @@
+//! One error type for the core. Each variant says what happened to which object or path, and where
+//! a person can act on it, what to do next. `Error::name` is the Python exception's class name; a
+//! test in `tests/test_errors.py` keeps both sides agreed.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::id::Id;
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("invalid id: {0}")]
+    InvalidId(String),
+    #[error("invalid path {path:?}: {reason}")]
+    InvalidPath { path: String, reason: &'static str },
+    #[error("invalid branch name {name:?}: {reason}")]
+    InvalidName { name: String, reason: &'static str },
+    #[error("{path:?}: no such file or directory in the tree")]
+    PathNotFound { path: String },
+    #[error("{path:?} is a directory")]
+    IsADirectory { path: String },
+    #[error("{path:?} is not a directory")]
+    NotADirectory { path: String },
+    #[error("object {id} is missing: nothing in the journal or the L2 store has it; `helios-cli stats` shows known damage")]
+    ObjectNotFound { id: Id },
+    #[error("object {id} is corrupt: {reason}; restore it from a copy of the repository")]
+    CorruptObject { id: Id, reason: String },
+    #[error("journal segment {segment} is corrupt at byte {offset}: {reason}")]
+    CorruptJournal { segment: u64, offset: u64, reason: String },
+    #[error("malformed data: {0}")]
+    Malformed(String),
+    #[error(
+        "branch {branch:?} moved: expected {}, found {}; your snapshot {yours} is kept",
+        describe(expected),
+        describe(actual)
+    )]
+    BranchMoved { branch: String, expected: Option<Id>, actual: Option<Id>, yours: Id },
+    #[error("the repository is read-only: {0}")]
+    ReadOnly(String),
+    #[error("{0} is written by a newer Helios (format {1}, this one reads up to {2}); upgrade Helios to open it")]
+    FormatTooNew(String, u64, u64),
+    #[error("{path}: {reason}")]
+    UnsafePath { path: String, reason: String },
+    #[error("{0}")]
+    Refused(String),
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("L2 store: {0}")]
+    Store(String),
+}
+
+fn describe(id: &Option<Id>) -> String {
+    id.map_or_else(|| "no snapshot".to_owned(), |id| id.to_string())
+}
+
+impl Error {
+    pub fn io(path: impl AsRef<Path>, source: io::Error) -> Error {
+        let path = path.as_ref().to_path_buf();
+        match source.kind() {
+            io::ErrorKind::ReadOnlyFilesystem => Error::ReadOnly(path.display().to_string()),
+            _ => Error::Io { path, source },
+        }
+    }
+
+    pub fn malformed(what: impl Into<String>) -> Error {
+        Error::Malformed(what.into())
+    }
+
+    /// Names the object in an error that was found while decoding it.
+    pub fn in_object(self, id: &Id) -> Error {
+        match self {
+            Error::Malformed(reason) => Error::CorruptObject { id: *id, reason },
+            other => other,
+        }
+    }
+
+    /// The Python exception class that carries this error.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Error::InvalidId(_) => "InvalidId",
+            Error::InvalidPath { .. } => "InvalidPath",
+            Error::InvalidName { .. } => "InvalidName",
+            Error::PathNotFound { .. } => "PathNotFound",
+            Error::IsADirectory { .. } => "PathIsADirectory",
+            Error::NotADirectory { .. } => "PathNotADirectory",
+            Error::ObjectNotFound { .. } => "ObjectNotFound",
+            Error::CorruptObject { .. } | Error::Malformed(_) => "CorruptObject",
+            Error::CorruptJournal { .. } => "CorruptJournal",
+            Error::BranchMoved { .. } => "BranchMoved",
+            Error::ReadOnly(_) => "ReadOnlyRepository",
+            Error::FormatTooNew(..) => "FormatTooNew",
+            Error::UnsafePath { .. } => "UnsafePath",
+            Error::Refused(_) => "Refused",
+            Error::Io { .. } | Error::Store(_) => "StorageError",
+        }
+    }
+}

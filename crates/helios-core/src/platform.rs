@@ -1,0 +1,162 @@
+//! Every call that differs between operating systems, with a portable fallback.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::Path;
+
+/// What tells that a file on disk may have changed since it was last read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Stat {
+    pub size: u64,
+    pub mtime_ns: i64,
+    pub ctime_ns: i64,
+    pub inode: u64,
+    pub executable: bool,
+}
+
+#[cfg(unix)]
+pub fn stat_of(metadata: &Metadata) -> Stat {
+    use std::os::unix::fs::MetadataExt;
+    let ns = |seconds: i64, nanos: i64| seconds.wrapping_mul(1_000_000_000).wrapping_add(nanos);
+    Stat {
+        size: metadata.size(),
+        mtime_ns: ns(metadata.mtime(), metadata.mtime_nsec()),
+        ctime_ns: ns(metadata.ctime(), metadata.ctime_nsec()),
+        inode: metadata.ino(),
+        executable: metadata.mode() & 0o100 != 0,
+    }
+}
+
+#[cfg(not(unix))]
+pub fn stat_of(metadata: &Metadata) -> Stat {
+    let mtime_ns = metadata
+        .modified()
+        .ok()
+        .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
+        .map_or(0, |age| age.as_nanos() as i64);
+    Stat { size: metadata.len(), mtime_ns, ..Stat::default() }
+}
+
+#[cfg(unix)]
+pub fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
+}
+
+/// Reads up to `buffer.len()` bytes; fewer only at the end of the file.
+#[cfg(unix)]
+pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut done = 0;
+    while done < buffer.len() {
+        match std::os::unix::fs::FileExt::read_at(file, &mut buffer[done..], offset + done as u64) {
+            Ok(0) => break,
+            Ok(count) => done += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+#[cfg(unix)]
+pub fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+}
+
+#[cfg(windows)]
+pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut done = 0;
+    while done < buffer.len() {
+        match std::os::windows::fs::FileExt::seek_read(
+            file,
+            &mut buffer[done..],
+            offset + done as u64,
+        )? {
+            0 => break,
+            count => done += count,
+        }
+    }
+    Ok(done)
+}
+
+#[cfg(windows)]
+pub fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    match read_at(file, buffer, offset)? == buffer.len() {
+        true => Ok(()),
+        false => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+#[cfg(windows)]
+pub fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    let mut done = 0;
+    while done < bytes.len() {
+        done +=
+            std::os::windows::fs::FileExt::seek_write(file, &bytes[done..], offset + done as u64)?;
+    }
+    Ok(())
+}
+
+/// Makes a rename or a new file in `directory` durable.
+#[cfg(unix)]
+pub fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(not(unix))]
+pub fn sync_directory(_directory: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(unix)]
+pub fn set_executable(file: &File, executable: bool) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = file.metadata()?.permissions().mode();
+    // As git does: whoever may read may also execute.
+    let wanted = match executable {
+        true => mode | ((mode & 0o444) >> 2),
+        false => mode & !0o111,
+    };
+    if wanted == mode {
+        return Ok(());
+    }
+    file.set_permissions(std::fs::Permissions::from_mode(wanted))
+}
+
+#[cfg(not(unix))]
+pub fn set_executable(_file: &File, _executable: bool) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(unix)]
+pub fn symlink(target: &[u8], link: &Path) -> io::Result<()> {
+    use std::os::unix::ffi::OsStrExt;
+    std::os::unix::fs::symlink(std::ffi::OsStr::from_bytes(target), link)
+}
+
+#[cfg(windows)]
+pub fn symlink(target: &[u8], link: &Path) -> io::Result<()> {
+    std::os::windows::fs::symlink_file(String::from_utf8_lossy(target).as_ref(), link)
+}
+
+/// The bytes of a path as the operating system holds them.
+#[cfg(unix)]
+pub fn path_bytes(path: &Path) -> Vec<u8> {
+    use std::os::unix::ffi::OsStrExt;
+    path.as_os_str().as_bytes().to_vec()
+}
+
+#[cfg(not(unix))]
+pub fn path_bytes(path: &Path) -> Vec<u8> {
+    path.to_string_lossy().replace('\\', "/").into_bytes()
+}
+
+#[cfg(unix)]
+pub fn path_from_bytes(bytes: &[u8]) -> &Path {
+    use std::os::unix::ffi::OsStrExt;
+    Path::new(std::ffi::OsStr::from_bytes(bytes))
+}
+
+#[cfg(not(unix))]
+pub fn path_from_bytes(bytes: &[u8]) -> std::path::PathBuf {
+    std::path::PathBuf::from(String::from_utf8_lossy(bytes).into_owned())
+}

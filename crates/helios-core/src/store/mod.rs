@@ -1,0 +1,40 @@
+//! Stored forms and the interfaces through which objects are read.
+
+pub mod chunk;
+pub mod record;
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::id::Id;
+use crate::object::Kind;
+
+/// A decoded object: its canonical bytes, and how long the chain of splices is that stores it.
+#[derive(Clone, Debug)]
+pub struct Object {
+    pub kind: Kind,
+    pub depth: u8,
+    pub bytes: Arc<[u8]>,
+}
+
+/// Reads objects by id. Implemented by the engine over L1, journal and L2.
+pub trait ObjectReader: Sync {
+    /// The object, verified against its id. Fails with `ObjectNotFound` if nobody has it.
+    fn object(&self, id: &Id) -> Result<Object>;
+
+    /// The object if it is cheap to have: in memory or in the journal. Used for splice bases.
+    fn nearby(&self, id: &Id) -> Option<Object>;
+}
+
+/// The L2 store as the core sees it: stored records by id, batched. Callers hold no lock of the
+/// core while they call it, because an implementation may run Python.
+pub trait RecordSource: Send + Sync {
+    /// One answer per id, in order; `None` where the store does not have it.
+    fn records(&self, ids: &[Id]) -> Result<Vec<Option<Vec<u8>>>>;
+
+    /// The value of a ref that has left the journal.
+    fn reference(&self, name: &[u8]) -> Result<Option<Id>>;
+
+    /// Looks again at what is on disk: maintenance has moved something since.
+    fn refresh(&self) -> Result<()>;
+}
