@@ -65,7 +65,7 @@ impl Cache {
     }
 
     pub fn get(&self, id: &Id) -> Option<Object> {
-        let found = self.peek_promoted(id);
+        let found = self.get_quietly(id);
         self.metrics.add(
             match found {
                 Some(_) => Counter::CacheHits,
@@ -76,7 +76,8 @@ impl Cache {
         found
     }
 
-    fn peek_promoted(&self, id: &Id) -> Option<Object> {
+    /// As `get`, but counts neither hit nor miss: the caller has asked before.
+    pub fn get_quietly(&self, id: &Id) -> Option<Object> {
         let mut state = self.state.lock();
         let state = &mut *state;
         let entry = state.entries.get_mut(id)?;

@@ -6,6 +6,8 @@
 //! that have left the journal come through `store::RecordSource`.
 
 pub mod cache;
+pub mod diff;
+pub mod engine;
 pub mod error;
 pub mod id;
 pub mod journal;
@@ -14,3 +16,4 @@ pub mod object;
 pub mod platform;
 pub mod store;
 pub mod tree;
+pub mod vst;

@@ -121,6 +121,12 @@ impl FrameBuilder {
         self.operation = Some(operation);
     }
 
+    /// The refs that the frame's operation changes.
+    pub fn ref_names(&self) -> Vec<Vec<u8>> {
+        let changes = self.operation.iter().flat_map(|operation| &operation.changes);
+        changes.map(|change| change.name.clone()).collect()
+    }
+
     /// Drops the operation again: its objects are kept although its branch moved.
     pub fn without_operation(&mut self) {
         if self.operation.take().is_some() {

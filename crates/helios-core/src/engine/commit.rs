@@ -1,0 +1,374 @@
+//! The commit path: hash what changed, encode it, append one frame, publish in memory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use super::git_model;
+use super::Engine;
+use crate::error::{Error, Result};
+use crate::id::{Id, IdSet};
+use crate::journal::frame::{FrameBuilder, Operation, RefChange};
+use crate::journal::Append;
+use crate::metrics::Counter;
+use crate::object::{Kind, Snapshot};
+use crate::store::record::{self, Base, Chunk, Form};
+use crate::store::{chunk, ObjectReader};
+use crate::tree::node::{self, Replaced, Sink};
+use crate::vst::Vst;
+
+/// A frame that grows past this is appended without its operation, and a new one begun: bulk
+/// commits stay in bounded memory, and objects that no ref reaches are harmless.
+const FRAME_BYTES_MAX: usize = 4 << 20;
+/// Frames up to this size are commits of a few edits: there compression costs more than it saves,
+/// and the L2 store compresses later. Above, it saves writing.
+const RAW_FRAME_BYTES_MAX: usize = 64 << 10;
+/// Blobs below this are stored whole: a splice needs 40 bytes itself.
+const SPLICE_BYTES_MIN: usize = 128;
+
+/// What a commit is told.
+#[derive(Clone, Debug, Default)]
+pub struct CommitOptions {
+    pub message: Vec<u8>,
+    pub author: Vec<u8>,
+    /// Microseconds since 1970-01-01 UTC; now if `None`.
+    pub time_us: Option<i64>,
+    pub metadata: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Parents beside the VST's base.
+    pub more_parents: Vec<Id>,
+    /// Make a snapshot even if nothing has changed.
+    pub allow_empty: bool,
+    /// Who and what, for the operation log.
+    pub actor: Vec<u8>,
+    pub command: Vec<u8>,
+}
+
+/// What a commit did.
+#[derive(Clone, Debug)]
+pub struct Committed {
+    pub id: Id,
+    pub snapshot: Snapshot,
+    /// False if nothing had changed: then `id` is the base.
+    pub is_new: bool,
+    pub new_objects: u64,
+    pub new_bytes: u64,
+    pub journal_bytes: u64,
+    pub elapsed_ns: u64,
+}
+
+/// Collects what a commit writes. Also used by worktree commits for blobs read from disk.
+pub struct Writer<'e> {
+    engine: &'e Engine,
+    frame: FrameBuilder,
+    /// Objects of frames that were appended early are in the journal; those of this frame not yet.
+    in_frame: IdSet,
+    pub new_objects: u64,
+    pub new_bytes: u64,
+    pub journal_bytes: u64,
+    git_object_bytes: u64,
+}
+
+impl<'e> Writer<'e> {
+    pub fn new(engine: &'e Engine) -> Writer<'e> {
+        let frame = engine.spare_frame.lock().take().unwrap_or_default();
+        Writer {
+            engine,
+            frame,
+            in_frame: IdSet::default(),
+            new_objects: 0,
+            new_bytes: 0,
+            journal_bytes: 0,
+            git_object_bytes: 0,
+        }
+    }
+
+    /// Whether memory knows that the object is stored. L2 is not asked: maintenance drops what it
+    /// has already.
+    pub fn knows(&self, id: &Id) -> bool {
+        self.in_frame.contains(id)
+            || self.engine.journal.contains(id)
+            || self.engine.cache.contains(id)
+    }
+
+    /// Adds an object's record, written by `put`, which gives the form that it chose.
+    pub fn put<T>(
+        &mut self,
+        id: Id,
+        kind: Kind,
+        raw_len: usize,
+        put: impl FnOnce(&mut Vec<u8>) -> T,
+    ) -> Result<T> {
+        let result = self.frame.object(id, put);
+        self.in_frame.insert(id);
+        self.new_objects += 1;
+        self.new_bytes += raw_len as u64;
+        if kind == Kind::Blob {
+            self.git_object_bytes += git_model::blob_bytes(raw_len as u64);
+        }
+        if self.frame.len() > FRAME_BYTES_MAX {
+            self.flush()?;
+        }
+        Ok(result)
+    }
+
+    fn is_bulk(&self) -> bool {
+        self.frame.len() > RAW_FRAME_BYTES_MAX || self.journal_bytes > 0
+    }
+
+    /// Stores a blob that is in memory; the depth of its stored form.
+    pub fn put_blob(&mut self, id: Id, bytes: &[u8], replaces: Option<Id>) -> Result<u8> {
+        if self.knows(&id) {
+            return Ok(self.engine.nearby(&id).map_or(0, |object| object.depth));
+        }
+        if bytes.len() > chunk::CHUNKED_BYTES_MIN {
+            let mut chunks = Vec::new();
+            for piece in chunk::split(bytes) {
+                chunks.push(self.put_chunk(piece)?);
+            }
+            return self.put_chunked(id, &chunks).map(|()| 0);
+        }
+        let base = replaces.filter(|_| bytes.len() >= SPLICE_BYTES_MIN);
+        let base = base.and_then(|id| self.engine.nearby(&id).map(|object| (id, object)));
+        let bulk = self.is_bulk();
+        self.put(id, Kind::Blob, bytes.len(), |out| {
+            let base = base.as_ref().map(|(id, object)| Base {
+                id: *id,
+                depth: object.depth,
+                bytes: &object.bytes,
+            });
+            put_best(out, Kind::Blob, bytes, base, bulk)
+        })
+    }
+
+    pub fn put_chunk(&mut self, piece: &[u8]) -> Result<Chunk> {
+        let id = Id::of_blob(piece);
+        if !self.knows(&id) {
+            self.put(id, Kind::Blob, piece.len(), |out| {
+                record::put_compressed(out, Kind::Blob, piece);
+            })?;
+        }
+        Ok(Chunk { id, len: piece.len() as u64 })
+    }
+
+    /// Stores a large blob by its chunks.
+    pub fn put_chunked(&mut self, id: Id, chunks: &[Chunk]) -> Result<()> {
+        if self.knows(&id) {
+            return Ok(());
+        }
+        self.put(id, Kind::Blob, 0, |out| record::put_chunks(out, chunks))
+    }
+
+    /// Appends what there is, without an operation.
+    pub fn flush(&mut self) -> Result<()> {
+        if self.frame.is_empty() {
+            return Ok(());
+        }
+        self.engine.count_forms(&self.frame);
+        self.journal_bytes += self.frame.len() as u64;
+        self.engine.journal.append(&mut self.frame)?;
+        self.frame.clear();
+        self.in_frame.clear();
+        Ok(())
+    }
+}
+
+impl Drop for Writer<'_> {
+    fn drop(&mut self) {
+        // The buffer is reused, because fresh pages cost more than the commit that fills them.
+        if self.frame.len() <= RAW_FRAME_BYTES_MAX {
+            let mut frame = std::mem::take(&mut self.frame);
+            frame.clear();
+            *self.engine.spare_frame.lock() = Some(frame);
+        }
+    }
+}
+
+/// A splice of the base if that pays, else the whole object.
+pub fn put_best(
+    out: &mut Vec<u8>,
+    kind: Kind,
+    bytes: &[u8],
+    base: Option<Base<'_>>,
+    compress: bool,
+) -> u8 {
+    if let Some(depth) = base.and_then(|base| record::put_splice(out, kind, &base, bytes)) {
+        return depth;
+    }
+    match compress {
+        true => record::put_compressed(out, kind, bytes),
+        false => record::put_raw(out, kind, bytes),
+    }
+    0
+}
+
+impl Sink for Writer<'_> {
+    fn directory(&mut self, entries: u64) {
+        self.git_object_bytes += git_model::tree_bytes(entries);
+    }
+
+    fn blob(&mut self, id: Id, bytes: &Arc<[u8]>, replaces: Option<Id>) -> Result<u8> {
+        self.put_blob(id, bytes, replaces)
+    }
+
+    fn node(&mut self, id: Id, bytes: &[u8], replaced: Option<&Replaced>) -> Result<u8> {
+        // A node that came back to an earlier state is known; asking costs less than writing it.
+        if self.in_frame.contains(&id) || self.engine.journal.contains(&id) {
+            return Ok(self.engine.nearby(&id).map_or(0, |object| object.depth));
+        }
+        let bulk = self.is_bulk();
+        self.put(id, Kind::Tree, bytes.len(), |out| {
+            let base = replaced.map(|replaced| Base {
+                id: replaced.id,
+                depth: replaced.depth,
+                bytes: &replaced.bytes,
+            });
+            put_best(out, Kind::Tree, bytes, base, bulk)
+        })
+    }
+}
+
+impl Engine {
+    /// Makes the VST a snapshot and moves its branch there, if it has one. The branch must still
+    /// be where the VST began; otherwise the snapshot is kept and the error names it.
+    pub fn commit(&self, vst: &mut Vst, options: &CommitOptions) -> Result<Committed> {
+        self.commit_with(Writer::new(self), vst, options)
+    }
+
+    /// As `commit`, with blobs that are in the writer already.
+    pub fn commit_with(
+        &self,
+        mut writer: Writer<'_>,
+        vst: &mut Vst,
+        options: &CommitOptions,
+    ) -> Result<Committed> {
+        let start = Instant::now();
+        writer.directory(vst.tree.root().count());
+        let tree = node::seal(vst.tree.root_mut(), &mut writer)?;
+        if let (Some(base), true, false) =
+            (vst.base, vst.base_tree == Some(tree), options.allow_empty)
+        {
+            writer.flush()?;
+            self.settle(vst);
+            return Ok(Committed {
+                id: base,
+                snapshot: self.snapshot(&base)?,
+                is_new: false,
+                new_objects: 0,
+                new_bytes: 0,
+                journal_bytes: 0,
+                elapsed_ns: start.elapsed().as_nanos() as u64,
+            });
+        }
+        let snapshot = Snapshot {
+            tree,
+            parents: vst.base.iter().chain(&options.more_parents).copied().collect(),
+            time_us: options.time_us.unwrap_or_else(now_us),
+            author: options.author.clone(),
+            message: options.message.clone(),
+            metadata: options.metadata.clone(),
+        };
+        let mut bytes = Vec::with_capacity(256);
+        snapshot.encode(&mut bytes);
+        let id = Id::of_snapshot(&bytes);
+        writer.put(id, Kind::Snapshot, bytes.len(), |out| {
+            record::put_raw(out, Kind::Snapshot, &bytes);
+        })?;
+        if let Some(branch) = &vst.branch {
+            let change = RefChange { name: branch.clone(), old: vst.base, new: Some(id) };
+            writer.frame.operation(Operation {
+                time_us: snapshot.time_us,
+                actor: options.actor.clone(),
+                command: options.command.clone(),
+                changes: vec![change],
+            });
+        }
+        self.count_forms(&writer.frame);
+        let journal_bytes = writer.journal_bytes + writer.frame.len() as u64;
+        let moved = self.append(&mut writer.frame)?;
+        self.settle(vst);
+        if let Some((name, actual)) = moved {
+            self.metrics.add(Counter::Conflicts, 1);
+            return Err(Error::BranchMoved {
+                branch: super::refs::branch_of(&name),
+                expected: vst.base,
+                actual,
+                yours: id,
+            });
+        }
+        let elapsed_ns = start.elapsed().as_nanos() as u64;
+        self.count_commit(vst, &writer, journal_bytes, elapsed_ns);
+        vst.base = Some(id);
+        vst.base_tree = Some(tree);
+        (vst.paths_added, vst.path_bytes_added, vst.pending_bytes) = (0, 0, 0);
+        Ok(Committed {
+            id,
+            snapshot,
+            is_new: true,
+            new_objects: writer.new_objects,
+            new_bytes: writer.new_bytes,
+            journal_bytes,
+            elapsed_ns,
+        })
+    }
+
+    /// Appends, looking refs up in L2 as needed. The ref that had moved, if one had.
+    pub(super) fn append(&self, frame: &mut FrameBuilder) -> Result<Option<(Vec<u8>, Option<Id>)>> {
+        loop {
+            match self.journal.append(frame)? {
+                Append::Done => return Ok(None),
+                Append::Moved(name, actual) => return Ok(Some((name, actual))),
+                Append::Unknown => {
+                    for name in frame.ref_names() {
+                        self.reference(&name)?;
+                    }
+                }
+            }
+        }
+    }
+
+    fn settle(&self, vst: &mut Vst) {
+        node::settle(vst.tree.root_mut(), &mut |id, object| self.cache.insert(id, object));
+    }
+
+    pub(super) fn count_forms(&self, frame: &FrameBuilder) {
+        let mut counts = [0u64; Form::ALL.len()];
+        for (_, record) in frame.records() {
+            counts[usize::from(record[1])] += 1;
+        }
+        let counters = [
+            Counter::RawRecords,
+            Counter::ZstdRecords,
+            Counter::SpliceRecords,
+            Counter::ChunkRecords,
+        ];
+        for (counter, count) in counters.into_iter().zip(counts) {
+            if count > 0 {
+                self.metrics.add(counter, count);
+            }
+        }
+    }
+
+    fn count_commit(&self, vst: &Vst, writer: &Writer<'_>, journal_bytes: u64, elapsed_ns: u64) {
+        let metrics = &self.metrics;
+        if vst.paths_added > 0 {
+            metrics.add(Counter::PathsAdded, vst.paths_added);
+            metrics.add(Counter::PathBytesAdded, vst.path_bytes_added);
+        }
+        let path_bytes = metrics.get(Counter::PathBytesAdded);
+        let path_len = path_bytes / metrics.get(Counter::PathsAdded).max(1);
+        let git = writer.git_object_bytes + git_model::commit_bytes(vst.tree.files(), path_len);
+        metrics.add(Counter::Commits, 1);
+        metrics.add(Counter::NewObjects, writer.new_objects);
+        metrics.add(Counter::NewBytes, writer.new_bytes);
+        metrics.add(Counter::JournalBytes, journal_bytes);
+        metrics.add(Counter::GitBytes, git);
+        metrics.record_commit_ns(elapsed_ns);
+    }
+}
+
+pub fn now_us() -> i64 {
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(age) => age.as_micros() as i64,
+        Err(before) => -(before.duration().as_micros() as i64),
+    }
+}

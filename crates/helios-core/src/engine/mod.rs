@@ -1,0 +1,155 @@
+//! The engine: journal, cache, L2 and metrics of one repository, wired together.
+
+pub mod commit;
+mod git_model;
+pub mod objects;
+pub mod refs;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::cache::Cache;
+use crate::diff::{self, Change};
+use crate::error::{Error, Result};
+use crate::id::Id;
+use crate::journal::frame::FrameBuilder;
+use crate::journal::{Durability, Journal};
+use crate::metrics::{Counter, Metrics};
+use crate::object::{Kind, Snapshot};
+use crate::store::{ObjectReader, RecordSource};
+use crate::tree::Tree;
+use crate::vst::Vst;
+
+/// The version of a repository's layout. A newer one is refused, older ones stay readable.
+pub const FORMAT: u64 = 1;
+const FORMAT_FILE: &str = "format";
+
+pub struct Engine {
+    directory: Option<PathBuf>,
+    journal: Journal,
+    cache: Cache,
+    metrics: Arc<Metrics>,
+    store: Option<Arc<dyn RecordSource>>,
+    /// A frame buffer between two commits.
+    spare_frame: Mutex<Option<FrameBuilder>>,
+}
+
+impl Engine {
+    /// Makes the files of an empty repository in `directory`, which may exist and be empty.
+    pub fn init(directory: &Path) -> Result<()> {
+        Journal::init(&directory.join("journal"))?;
+        // Written last: a directory without it is no repository.
+        let path = directory.join(FORMAT_FILE);
+        std::fs::write(&path, format!("helios {FORMAT}\n")).map_err(|e| Error::io(&path, e))
+    }
+
+    /// Opens a repository; `store` is its L2. A repository that cannot be written is opened for
+    /// reading.
+    pub fn open(
+        directory: &Path,
+        durability: Durability,
+        cache_bytes_max: usize,
+        store: Option<Arc<dyn RecordSource>>,
+    ) -> Result<Engine> {
+        check_format(directory)?;
+        let journal = Journal::open(&directory.join("journal"), durability)?;
+        let metrics = match journal.is_writable() {
+            true => Metrics::open(&directory.join("metrics"))?,
+            false => Metrics::in_memory(),
+        };
+        Ok(Engine::wire(Some(directory.to_path_buf()), journal, metrics, cache_bytes_max, store))
+    }
+
+    /// A repository that ends with the process.
+    pub fn in_memory(cache_bytes_max: usize, store: Option<Arc<dyn RecordSource>>) -> Engine {
+        Engine::wire(None, Journal::in_memory(), Metrics::in_memory(), cache_bytes_max, store)
+    }
+
+    fn wire(
+        directory: Option<PathBuf>,
+        journal: Journal,
+        metrics: Metrics,
+        cache_bytes_max: usize,
+        store: Option<Arc<dyn RecordSource>>,
+    ) -> Engine {
+        let metrics = Arc::new(metrics);
+        let cache = Cache::new(cache_bytes_max, Arc::clone(&metrics));
+        Engine { directory, journal, cache, metrics, store, spare_frame: Mutex::new(None) }
+    }
+
+    pub fn directory(&self) -> Option<&Path> {
+        self.directory.as_deref()
+    }
+
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// The counters, with the gauges of this process brought up to date.
+    pub fn metrics(&self) -> &Metrics {
+        let (bytes, items) = self.cache.size();
+        if items > 0 {
+            self.metrics.set(Counter::CacheBytes, bytes as u64);
+            self.metrics.set(Counter::CacheItems, items as u64);
+        }
+        &self.metrics
+    }
+
+    /// A snapshot's own object.
+    pub fn snapshot(&self, id: &Id) -> Result<Snapshot> {
+        let object = self.object(id)?;
+        if object.kind != Kind::Snapshot {
+            let reason = format!("it is a {}, not a snapshot", object.kind.name());
+            return Err(Error::CorruptObject { id: *id, reason });
+        }
+        Snapshot::decode(&object.bytes).map_err(|error| error.in_object(id))
+    }
+
+    /// The tree of a snapshot.
+    pub fn tree(&self, snapshot: &Id) -> Result<Tree> {
+        Tree::load(self, &self.snapshot(snapshot)?.tree)
+    }
+
+    /// A VST over a branch's snapshot; over nothing if the branch is unborn.
+    pub fn vst_of_branch(&self, name: &str) -> Result<Vst> {
+        let reference = refs::branch_ref(name)?;
+        let base = self.reference(&reference)?;
+        self.vst(base, Some(reference))
+    }
+
+    /// A VST over a snapshot, or over nothing; commits move `branch` if it has one.
+    pub fn vst(&self, snapshot: Option<Id>, branch: Option<Vec<u8>>) -> Result<Vst> {
+        let Some(id) = snapshot else {
+            return Ok(Vst::new(Tree::default(), None, branch));
+        };
+        let tree_id = self.snapshot(&id)?.tree;
+        Ok(Vst::new(Tree::load(self, &tree_id)?, Some((id, tree_id)), branch))
+    }
+
+    /// What differs between two trees.
+    pub fn diff(&self, old: &Tree, new: &Tree) -> Result<Vec<Change>> {
+        diff::trees(old, new, self)
+    }
+}
+
+fn check_format(directory: &Path) -> Result<()> {
+    let path = directory.join(FORMAT_FILE);
+    let text = std::fs::read_to_string(&path).map_err(|error| Error::io(&path, error))?;
+    let version = text.strip_prefix("helios ").and_then(|rest| rest.trim_end().parse().ok());
+    match version {
+        Some(FORMAT) => Ok(()),
+        Some(newer) if newer > FORMAT => {
+            Err(Error::FormatTooNew(path.display().to_string(), newer, FORMAT))
+        }
+        _ => Err(Error::Malformed(format!("{} holds no format version", path.display()))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

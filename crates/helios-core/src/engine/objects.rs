@@ -1,0 +1,216 @@
+//! Reading objects: L1, then the journal, then L2; every object is verified against its id.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Engine;
+use crate::error::{Error, Result};
+use crate::id::Id;
+use crate::object::Kind;
+use crate::store::record::{Form, Record};
+use crate::store::{Object, ObjectReader};
+
+/// An object that is being put together from the records it is stored in.
+struct Assembly {
+    /// The object that was asked for.
+    id: Id,
+    /// Splices on the way to the base, the outermost first.
+    splices: Vec<Vec<u8>>,
+    /// What is needed next.
+    wanted: Id,
+}
+
+/// Where the search for an object has got to.
+enum Step {
+    Done(Object),
+    /// Its next record is in L2.
+    Elsewhere(Assembly),
+}
+
+impl ObjectReader for Engine {
+    fn object(&self, id: &Id) -> Result<Object> {
+        if let Some(object) = self.cache.get(id) {
+            return Ok(object);
+        }
+        match self.objects(std::slice::from_ref(id))?.pop() {
+            Some(object) => Ok(object),
+            None => Err(Error::ObjectNotFound { id: *id }),
+        }
+    }
+
+    fn nearby(&self, id: &Id) -> Option<Object> {
+        if let Some(object) = self.cache.get(id) {
+            return Some(object);
+        }
+        match self.assemble(Assembly { id: *id, splices: Vec::new(), wanted: *id }) {
+            Ok(Step::Done(object)) => Some(object),
+            _ => None,
+        }
+    }
+}
+
+impl Engine {
+    /// Objects in the order asked for. What is in L2 is fetched in batches, so that a thousand
+    /// files cost a few calls.
+    pub fn objects(&self, ids: &[Id]) -> Result<Vec<Object>> {
+        let mut done: HashMap<usize, Object> = HashMap::with_capacity(ids.len());
+        let mut waiting = Vec::new();
+        for (at, id) in ids.iter().enumerate() {
+            let assembly = Assembly { id: *id, splices: Vec::new(), wanted: *id };
+            match self.assemble(assembly)? {
+                Step::Done(object) => drop(done.insert(at, object)),
+                Step::Elsewhere(assembly) => waiting.push((at, assembly)),
+            }
+        }
+        let mut looked_again = false;
+        while !waiting.is_empty() {
+            let wanted: Vec<Id> = waiting.iter().map(|(_, assembly)| assembly.wanted).collect();
+            let records = match &self.store {
+                Some(store) => store.records(&wanted)?,
+                None => vec![None; wanted.len()],
+            };
+            let mut missing = None;
+            let mut next = Vec::new();
+            for ((at, assembly), record) in waiting.into_iter().zip(records) {
+                let step = match record {
+                    Some(record) => self.step(assembly, record)?,
+                    // Maintenance may have moved it since: the journal and L2 look again below.
+                    None => self.assemble(assembly)?,
+                };
+                match step {
+                    Step::Done(object) => drop(done.insert(at, object)),
+                    Step::Elsewhere(assembly) => {
+                        if wanted.contains(&assembly.wanted) {
+                            missing = Some((assembly.id, assembly.wanted));
+                        }
+                        next.push((at, assembly));
+                    }
+                }
+            }
+            waiting = next;
+            if let Some((id, wanted)) = missing {
+                if looked_again {
+                    return Err(missing_object(id, wanted));
+                }
+                looked_again = true;
+                self.look_again()?;
+            }
+        }
+        (0..ids.len())
+            .map(|at| done.remove(&at).ok_or(Error::ObjectNotFound { id: ids[at] }))
+            .collect()
+    }
+
+    fn look_again(&self) -> Result<()> {
+        self.journal.refresh()?;
+        match &self.store {
+            Some(store) => store.refresh(),
+            None => Ok(()),
+        }
+    }
+
+    /// Goes on as far as memory and journal reach.
+    fn assemble(&self, mut assembly: Assembly) -> Result<Step> {
+        loop {
+            if let Some(base) = self.cache.get_quietly(&assembly.wanted) {
+                return self.finish(assembly, base.kind, base.depth, base.bytes.to_vec());
+            }
+            let Some(record) = self.journal.record(&assembly.wanted)? else {
+                return Ok(Step::Elsewhere(assembly));
+            };
+            match self.advance(assembly, record)? {
+                Ok(object) => return Ok(Step::Done(object)),
+                Err(next) => assembly = next,
+            }
+        }
+    }
+
+    /// Takes in the record that was wanted, and goes on.
+    fn step(&self, assembly: Assembly, record: Vec<u8>) -> Result<Step> {
+        match self.advance(assembly, record)? {
+            Ok(object) => Ok(Step::Done(object)),
+            Err(next) => self.assemble(next),
+        }
+    }
+
+    /// Either the object is complete, or a further record is wanted.
+    fn advance(
+        &self,
+        mut assembly: Assembly,
+        bytes: Vec<u8>,
+    ) -> Result<std::result::Result<Object, Assembly>> {
+        let id = assembly.id;
+        let record = Record::parse(&bytes).map_err(|error| error.in_object(&id))?;
+        let complete = match record.form {
+            Form::Splice => {
+                let depth_left = assembly.splices.last().map_or(u8::MAX, |outer| outer[2]);
+                // Depths fall along a chain; without this a damaged one could go on for ever.
+                if record.depth >= depth_left {
+                    let reason = "its splices form a cycle".to_owned();
+                    return Err(Error::CorruptObject { id, reason });
+                }
+                assembly.wanted = record.splice().map_err(|error| error.in_object(&id))?.base;
+                assembly.splices.push(bytes);
+                return Ok(Err(assembly));
+            }
+            Form::Chunks => {
+                let mut whole = Vec::with_capacity(record.raw_len.min(1 << 30) as usize);
+                for chunk in record.chunks().map_err(|error| error.in_object(&id))? {
+                    whole.extend_from_slice(&self.object(&chunk.id)?.bytes);
+                }
+                whole
+            }
+            Form::Raw | Form::Zstd => record.inflate().map_err(|error| error.in_object(&id))?,
+        };
+        match self.finish(assembly, record.kind, record.depth, complete)? {
+            Step::Done(object) => Ok(Ok(object)),
+            Step::Elsewhere(next) => Ok(Err(next)),
+        }
+    }
+
+    /// Applies the splices to their base, verifies the result and keeps it in L1.
+    fn finish(&self, assembly: Assembly, kind: Kind, depth: u8, base: Vec<u8>) -> Result<Step> {
+        let id = assembly.id;
+        let mut bytes = base;
+        let mut depth = depth;
+        for splice in assembly.splices.iter().rev() {
+            let record = Record::parse(splice)?;
+            depth = record.depth;
+            bytes = record
+                .splice()
+                .and_then(|splice| splice.apply(&bytes, record.raw_len))
+                .map_err(|error| error.in_object(&id))?;
+        }
+        if kind.id_of(&bytes) != id {
+            let reason = "its bytes do not match its id".to_owned();
+            return Err(Error::CorruptObject { id, reason });
+        }
+        let object = Object { kind, depth, bytes: Arc::from(bytes) };
+        self.cache.insert(id, object.clone());
+        Ok(Step::Done(object))
+    }
+
+    /// The stored record of an object, if it is chunked: the list of its chunks.
+    pub fn chunks(&self, id: &Id) -> Result<Option<Vec<crate::store::record::Chunk>>> {
+        let mut bytes = self.journal.record(id)?;
+        if let (None, Some(store)) = (&bytes, &self.store) {
+            bytes = store.records(&[*id])?.pop().flatten();
+        }
+        let Some(bytes) = bytes else {
+            return Ok(None);
+        };
+        let record = Record::parse(&bytes).map_err(|error| error.in_object(id))?;
+        match record.form {
+            Form::Chunks => record.chunks().map(Some).map_err(|error| error.in_object(id)),
+            _ => Ok(None),
+        }
+    }
+}
+
+fn missing_object(id: Id, wanted: Id) -> Error {
+    if id == wanted {
+        return Error::ObjectNotFound { id };
+    }
+    let reason = format!("it is stored as a change of {wanted}, which is missing");
+    Error::CorruptObject { id, reason }
+}
