@@ -20,6 +20,8 @@ pub struct Vst {
     pub(crate) base_tree: Option<Id>,
     /// The branch that commits move.
     pub(crate) branch: Option<Vec<u8>>,
+    /// Whether the first commit makes the branch.
+    pub(crate) is_new_branch: bool,
     /// New paths since the last commit, and their lengths: for the model of git's index.
     pub(crate) paths_added: u64,
     pub(crate) path_bytes_added: u64,
@@ -66,6 +68,26 @@ impl Vst {
     /// A second VST with the same content, on its own branch or none. Constant time.
     pub fn fork(&self, branch: Option<Vec<u8>>) -> Vst {
         Vst { branch, ..self.clone() }
+    }
+
+    /// The same content as the first commit of a branch that does not exist yet. The snapshot it
+    /// came from becomes a parent all the same.
+    pub fn on_new_branch(self) -> Vst {
+        Vst { is_new_branch: true, ..self }
+    }
+
+    /// What the branch must point at for a commit to move it.
+    pub(crate) fn expected(&self) -> Option<Id> {
+        match self.is_new_branch {
+            true => None,
+            false => self.base,
+        }
+    }
+
+    /// Takes another tree as content; the base stays.
+    pub fn replace_tree(&mut self, tree: Tree) {
+        self.tree = tree;
+        self.pending_bytes = 0;
     }
 
     fn require(&self, path: &[u8], reader: &dyn ObjectReader) -> Result<Entry> {

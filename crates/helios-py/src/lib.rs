@@ -1,0 +1,34 @@
+//! `helios._core`: the core, as Python sees it.
+//!
+//! Rules that every binding keeps:
+//! - a lock that may be held while L2 (which is Python) is called is taken with
+//!   `lock_py_attached`, which lets go of the GIL while it waits;
+//! - a small commit keeps the GIL (giving it up beside a busy thread costs milliseconds); work over
+//!   `HEAVY_BYTES`, scans and materializing release it.
+
+mod convert;
+mod diff;
+mod engine;
+mod errors;
+mod snapshot;
+mod store;
+mod vst;
+
+use pyo3::prelude::*;
+
+/// Above this much content to hash and write, the GIL is released.
+const HEAVY_BYTES: u64 = 256 << 10;
+
+#[pymodule]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<engine::Engine>()?;
+    module.add_class::<vst::Vst>()?;
+    module.add_class::<snapshot::Snapshot>()?;
+    module.add_class::<snapshot::CommitStats>()?;
+    module.add_class::<diff::Diff>()?;
+    module.add_class::<diff::Change>()?;
+    module.add_class::<diff::Rename>()?;
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add("FORMAT", helios_core::engine::FORMAT)?;
+    Ok(())
+}

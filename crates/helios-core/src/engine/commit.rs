@@ -245,7 +245,7 @@ impl Engine {
         writer.directory(vst.tree.root().count());
         let tree = node::seal(vst.tree.root_mut(), &mut writer)?;
         if let (Some(base), true, false) =
-            (vst.base, vst.base_tree == Some(tree), options.allow_empty)
+            (vst.base, vst.base_tree == Some(tree), options.allow_empty || vst.is_new_branch)
         {
             writer.flush()?;
             self.settle(vst);
@@ -274,7 +274,7 @@ impl Engine {
             record::put_raw(out, Kind::Snapshot, &bytes);
         })?;
         if let Some(branch) = &vst.branch {
-            let change = RefChange { name: branch.clone(), old: vst.base, new: Some(id) };
+            let change = RefChange { name: branch.clone(), old: vst.expected(), new: Some(id) };
             writer.frame.operation(Operation {
                 time_us: snapshot.time_us,
                 actor: options.actor.clone(),
@@ -290,7 +290,7 @@ impl Engine {
             self.metrics.add(Counter::Conflicts, 1);
             return Err(Error::BranchMoved {
                 branch: super::refs::branch_of(&name),
-                expected: vst.base,
+                expected: vst.expected(),
                 actual,
                 yours: id,
             });
@@ -299,6 +299,7 @@ impl Engine {
         self.count_commit(vst, &writer, journal_bytes, elapsed_ns);
         vst.base = Some(id);
         vst.base_tree = Some(tree);
+        vst.is_new_branch = false;
         (vst.paths_added, vst.path_bytes_added, vst.pending_bytes) = (0, 0, 0);
         Ok(Committed {
             id,

@@ -695,6 +695,11 @@ impl Journal {
         })
     }
 
+    /// How many sealed segments wait for maintenance.
+    pub fn sealed_count(&self) -> usize {
+        self.state.read().segments.len().saturating_sub(1)
+    }
+
     /// Numbers of the sealed segments, oldest first.
     pub fn sealed_segments(&self) -> Vec<u64> {
         let state = self.state.read();

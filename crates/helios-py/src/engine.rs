@@ -1,0 +1,363 @@
+//! The engine of one repository, as `helios.repository` drives it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+
+use helios_core::engine::{self, refs};
+use helios_core::error::Error;
+use helios_core::id::Id;
+use helios_core::journal::Durability;
+use helios_core::metrics::Counter;
+use helios_core::object::Kind;
+use helios_core::store::{ObjectReader, RecordSource};
+use helios_core::tree::EntryKind;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+
+use crate::convert::{parse_id, path_to_python, TreePath};
+use crate::diff::Diff;
+use crate::errors::Failure;
+use crate::snapshot::Snapshot;
+use crate::store::PythonStore;
+use crate::vst::Vst;
+
+/// This many sealed segments (of 4 MiB) wait in the journal before maintenance is started.
+const SEALED_SEGMENTS_MAX: usize = 4;
+
+/// What an engine and its VSTs share.
+pub struct Shared {
+    pub engine: Arc<engine::Engine>,
+    pub author: Vec<u8>,
+    pub actor: Vec<u8>,
+    /// The command that runs maintenance in a process of its own.
+    maintenance: Option<Vec<String>>,
+    in_maintenance: Arc<AtomicBool>,
+}
+
+impl Shared {
+    pub fn waits_for_disk(&self) -> bool {
+        self.engine.journal().durability() == Durability::Disk
+    }
+
+    /// The ref of a branch that must not exist.
+    pub fn new_branch(&self, py: Python<'_>, name: &str) -> PyResult<Vec<u8>> {
+        let reference = refs::branch_ref(name).map_err(Failure::from)?;
+        if self.engine.reference(&reference).map_err(Failure::from)?.is_some() {
+            let class = py.import("helios.errors")?.getattr("BranchExists")?;
+            let message = format!("branch {name:?} exists already");
+            return Err(PyErr::from_value(class.call1((message,))?));
+        }
+        Ok(reference)
+    }
+
+    /// Starts maintenance when the journal has grown. It runs in its own process, because RocksDB
+    /// holds the GIL while it writes; a thread of ours only waits for it.
+    pub fn after_commit(&self) {
+        let Some(command) = &self.maintenance else {
+            return;
+        };
+        if self.engine.journal().sealed_count() < SEALED_SEGMENTS_MAX
+            || self.in_maintenance.swap(true, Ordering::AcqRel)
+        {
+            return;
+        }
+        let command = command.clone();
+        let running = Arc::clone(&self.in_maintenance);
+        std::thread::spawn(move || {
+            // If it cannot be started the journal stays longer; `helios-cli maintenance` says why.
+            if let Some((program, arguments)) = command.split_first() {
+                let mut command = Command::new(program);
+                command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
+                command.stderr(Stdio::null());
+                #[cfg(unix)]
+                std::os::unix::process::CommandExt::process_group(&mut command, 0);
+                if let Ok(mut child) = command.spawn() {
+                    let _ = child.wait();
+                }
+            }
+            running.store(false, Ordering::Release);
+        });
+    }
+}
+
+#[pyclass(frozen, module = "helios._core")]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+fn durability_of(name: &str) -> PyResult<Durability> {
+    match name {
+        "memory" => Ok(Durability::Memory),
+        "process" => Ok(Durability::Process),
+        "disk" => Ok(Durability::Disk),
+        other => Err(PyValueError::new_err(format!(
+            "durability is 'memory', 'process' or 'disk', not {other:?}"
+        ))),
+    }
+}
+
+fn source(store: Option<Py<PyAny>>) -> Option<Arc<dyn RecordSource>> {
+    store.map(|store| Arc::new(PythonStore::new(store)) as Arc<dyn RecordSource>)
+}
+
+impl Engine {
+    fn wrap(
+        engine: engine::Engine,
+        author: String,
+        actor: String,
+        maintenance: Option<Vec<String>>,
+    ) -> Engine {
+        let (author, actor) = (author.into_bytes(), actor.into_bytes());
+        let in_maintenance = Arc::new(AtomicBool::new(false));
+        let engine = Arc::new(engine);
+        Engine { shared: Arc::new(Shared { engine, author, actor, maintenance, in_maintenance }) }
+    }
+
+    fn core(&self) -> &engine::Engine {
+        &self.shared.engine
+    }
+}
+
+#[pymethods]
+impl Engine {
+    /// Makes the files of an empty repository.
+    #[staticmethod]
+    fn init(py: Python<'_>, directory: PathBuf) -> PyResult<()> {
+        Ok(py.detach(|| engine::Engine::init(&directory).map_err(Failure::from))?)
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (directory, *, durability, cache_bytes, store, author, actor, maintenance))]
+    #[allow(clippy::too_many_arguments)]
+    fn open(
+        py: Python<'_>,
+        directory: PathBuf,
+        durability: &str,
+        cache_bytes: usize,
+        store: Option<Py<PyAny>>,
+        author: String,
+        actor: String,
+        maintenance: Option<Vec<String>>,
+    ) -> PyResult<Engine> {
+        let durability = durability_of(durability)?;
+        let store = source(store);
+        let engine = py.detach(|| {
+            engine::Engine::open(&directory, durability, cache_bytes, store).map_err(Failure::from)
+        })?;
+        Ok(Engine::wrap(engine, author, actor, maintenance))
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (*, cache_bytes, store, author, actor))]
+    fn memory(
+        cache_bytes: usize,
+        store: Option<Py<PyAny>>,
+        author: String,
+        actor: String,
+    ) -> Engine {
+        let engine = engine::Engine::in_memory(cache_bytes, source(store));
+        Engine::wrap(engine, author, actor, None)
+    }
+
+    /// A VST over a branch; an unborn one is empty.
+    fn vst_of_branch(&self, name: &str) -> PyResult<Vst> {
+        let vst = self.core().vst_of_branch(name).map_err(Failure::from)?;
+        Ok(Vst::new(Arc::clone(&self.shared), vst))
+    }
+
+    /// A VST over a snapshot; commits move no branch.
+    fn vst_of_snapshot(&self, id: &str) -> PyResult<Vst> {
+        let vst = self.core().vst(Some(parse_id(id)?), None).map_err(Failure::from)?;
+        Ok(Vst::new(Arc::clone(&self.shared), vst))
+    }
+
+    fn snapshot(&self, id: &str) -> PyResult<Snapshot> {
+        let id = parse_id(id)?;
+        Ok(Snapshot::new(id, self.core().snapshot(&id).map_err(Failure::from)?))
+    }
+
+    /// The snapshot id of a branch.
+    fn branch(&self, name: &str) -> PyResult<Option<String>> {
+        let reference = refs::branch_ref(name).map_err(Failure::from)?;
+        let id = self.core().reference(&reference).map_err(Failure::from)?;
+        Ok(id.map(|id| id.to_hex()))
+    }
+
+    /// All branches, by name.
+    fn branches(&self) -> PyResult<BTreeMap<String, String>> {
+        let branches = self.core().branches().map_err(Failure::from)?;
+        Ok(branches.into_iter().map(|(name, id)| (name, id.to_hex())).collect())
+    }
+
+    /// Moves a branch by compare-and-swap; `None` is "does not exist".
+    fn move_branch(
+        &self,
+        name: &str,
+        old: Option<&str>,
+        new: Option<&str>,
+        command: &str,
+    ) -> PyResult<()> {
+        let old = old.map(parse_id).transpose()?;
+        let new = new.map(parse_id).transpose()?;
+        let actor = &self.shared.actor;
+        let moved = self.core().move_branch(name, old, new, actor, command.as_bytes());
+        Ok(moved.map_err(Failure::from)?)
+    }
+
+    /// Full ids of the snapshots in the journal that begin with `prefix` (lower-case digits).
+    fn snapshots_with_prefix(&self, prefix: &str) -> PyResult<Vec<String>> {
+        self.core().refresh().map_err(Failure::from)?;
+        let ids = self.core().journal().ids_with_prefix(prefix, Kind::Snapshot);
+        Ok(ids.iter().map(Id::to_hex).collect())
+    }
+
+    /// Paths, kinds, ids and sizes of a snapshot's files and directories, in path order.
+    fn entries<'py>(
+        &self,
+        py: Python<'py>,
+        snapshot: &str,
+        path: TreePath,
+    ) -> PyResult<Vec<Bound<'py, PyTuple>>> {
+        let id = parse_id(snapshot)?;
+        let engine = self.core();
+        let found = py.detach(|| -> Result<_, Failure> {
+            let mut found = Vec::new();
+            engine.tree(&id)?.walk(&path.0, engine, &mut |path, entry, _| {
+                found.push((path.to_vec(), *entry));
+                Ok(())
+            })?;
+            Ok(found)
+        })?;
+        found
+            .into_iter()
+            .map(|(path, entry)| {
+                let path = path_to_python(py, &path)?;
+                let id = (entry.kind != EntryKind::Directory).then(|| entry.id.to_hex());
+                PyTuple::new(
+                    py,
+                    [
+                        path,
+                        entry.kind.name().into_pyobject(py)?.into_any(),
+                        id.into_pyobject(py)?.into_any(),
+                        entry.size.into_pyobject(py)?.into_any(),
+                    ],
+                )
+            })
+            .collect()
+    }
+
+    /// The content of a blob.
+    fn blob<'py>(&self, py: Python<'py>, id: &str) -> PyResult<Bound<'py, PyBytes>> {
+        let id = parse_id(id)?;
+        let object = py.detach(|| self.core().object(&id).map_err(Failure::from))?;
+        match object.kind {
+            Kind::Blob => Ok(PyBytes::new(py, &object.bytes)),
+            other => {
+                let reason = format!("it is a {}, not a blob", other.name());
+                Err(Failure::from(Error::CorruptObject { id, reason }).into())
+            }
+        }
+    }
+
+    fn diff(&self, py: Python<'_>, old: Option<&str>, new: &str) -> PyResult<Diff> {
+        let old = old.map(parse_id).transpose()?;
+        let new = parse_id(new)?;
+        let engine = self.core();
+        let changes = py.detach(|| -> Result<_, Failure> {
+            let old = match old {
+                Some(id) => engine.tree(&id)?,
+                None => helios_core::tree::Tree::default(),
+            };
+            Ok(engine.diff(&old, &engine.tree(&new)?)?)
+        })?;
+        Diff::new(py, Arc::clone(&self.shared.engine), changes)
+    }
+
+    #[getter]
+    fn writable(&self) -> bool {
+        self.core().journal().is_writable()
+    }
+
+    /// Counters, by label; gauges of this process are brought up to date.
+    fn counters(&self) -> BTreeMap<&'static str, u64> {
+        let metrics = self.core().metrics();
+        Counter::ALL.iter().map(|counter| (counter.label(), metrics.get(*counter))).collect()
+    }
+
+    /// What each counter means.
+    #[staticmethod]
+    fn counter_help() -> BTreeMap<&'static str, &'static str> {
+        Counter::ALL.iter().map(|counter| (counter.label(), counter.help())).collect()
+    }
+
+    /// Adds to a counter that Python keeps: `l2_bytes_written`.
+    fn count_l2_bytes(&self, bytes: u64) {
+        self.core().metrics().add(Counter::StoreBytes, bytes);
+    }
+
+    /// The commit latency that a share `quantile` of all commits stayed below, in microseconds.
+    fn commit_latency_us(&self, quantile: f64) -> Option<f64> {
+        self.core().metrics().commit_latency_us(quantile)
+    }
+
+    /// Bytes and objects in the journal.
+    fn journal_size(&self) -> (u64, usize) {
+        self.core().journal().size()
+    }
+
+    /// Stretches of the journal that cannot be read: segment, offset, length.
+    fn journal_damage(&self) -> Vec<(u64, u64, u64)> {
+        let damage = self.core().journal().damage();
+        damage.into_iter().map(|damage| (damage.segment, damage.offset, damage.len)).collect()
+    }
+
+    /// Seals the active segment, so that all that is committed now can move to L2; the numbers of
+    /// the sealed segments.
+    fn seal_journal(&self, py: Python<'_>) -> PyResult<Vec<u64>> {
+        let journal = self.core().journal();
+        py.detach(|| journal.seal().map_err(Failure::from))?;
+        Ok(journal.sealed_segments())
+    }
+
+    /// The frames of a sealed segment: position, records by id, operation or None.
+    fn sealed_frames<'py>(&self, py: Python<'py>, segment: u64) -> PyResult<Bound<'py, PyList>> {
+        let journal = self.core().journal();
+        let frames = py.detach(|| journal.sealed_frames(segment).map_err(Failure::from))?;
+        let list = PyList::empty(py);
+        for frame in frames {
+            let records = PyList::empty(py);
+            for (id, record) in &frame.objects {
+                records.append((PyBytes::new(py, id.as_bytes()), PyBytes::new(py, record)))?;
+            }
+            let operation = frame.operation.map(|bytes| PyBytes::new(py, &bytes));
+            list.append((frame.position, records, operation))?;
+        }
+        Ok(list)
+    }
+
+    /// The ref changes of an operation's bytes: name and new value.
+    #[staticmethod]
+    fn operation_changes<'py>(py: Python<'py>, operation: &[u8]) -> PyResult<Bound<'py, PyDict>> {
+        let operation = helios_core::journal::frame::Operation::decode(operation);
+        let changes = PyDict::new(py);
+        for change in operation.map_err(Failure::from)?.changes {
+            let new = change.new.map(|id| PyBytes::new(py, id.as_bytes()));
+            changes.set_item(PyBytes::new(py, &change.name), new)?;
+        }
+        Ok(changes)
+    }
+
+    /// Deletes sealed segments up to `segment`, which L2 now holds.
+    fn discard_journal(&self, py: Python<'_>, segment: u64) -> PyResult<()> {
+        let journal = self.core().journal();
+        Ok(py.detach(|| journal.discard(segment).map_err(Failure::from))?)
+    }
+
+    fn refresh(&self) -> PyResult<()> {
+        Ok(self.core().refresh().map_err(Failure::from)?)
+    }
+}

@@ -1,0 +1,51 @@
+//! Core errors become the exceptions of `helios.errors`.
+
+use helios_core::error::Error;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyModule};
+
+static ERRORS: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+
+/// A core error that knows how to become a Python exception; `?` converts.
+pub struct Failure(Error);
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure(error)
+    }
+}
+
+impl From<Failure> for PyErr {
+    fn from(failure: Failure) -> PyErr {
+        Python::attach(|py| match exception(py, &failure.0) {
+            Ok(error) => error,
+            // Only if helios.errors itself is broken; the message still gets out.
+            Err(_) => PyRuntimeError::new_err(failure.0.to_string()),
+        })
+    }
+}
+
+fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
+    let module = ERRORS.get_or_try_init(py, || py.import("helios.errors").map(Bound::unbind))?;
+    let class = module.bind(py).getattr(error.name())?;
+    let details = PyDict::new(py);
+    match error {
+        Error::BranchMoved { branch, expected, actual, yours } => {
+            details.set_item("branch", branch)?;
+            details.set_item("expected", expected.map(|id| id.to_hex()))?;
+            details.set_item("actual", actual.map(|id| id.to_hex()))?;
+            details.set_item("snapshot", yours.to_hex())?;
+        }
+        Error::Io { source, .. } => details.set_item("errno", source.raw_os_error())?,
+        _ => {}
+    }
+    let raised = class.call((error.to_string(),), Some(&details))?;
+    Ok(PyErr::from_value(raised))
+}
+
+/// The other way: an exception raised by a Python L2 store, on its way through the core.
+pub fn from_python(py: Python<'_>, error: &PyErr) -> Error {
+    Error::Store(error.value(py).to_string())
+}

@@ -1,0 +1,73 @@
+//! An L2 store that is written in Python, behind the core's interface.
+
+use helios_core::error::{Error, Result};
+use helios_core::id::Id;
+use helios_core::store::RecordSource;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyTuple};
+
+use crate::convert::id_from_store;
+use crate::errors::from_python;
+
+pub struct PythonStore {
+    store: Py<PyAny>,
+}
+
+impl PythonStore {
+    pub fn new(store: Py<PyAny>) -> PythonStore {
+        PythonStore { store }
+    }
+
+    fn call<T>(&self, body: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T>) -> Result<T> {
+        Python::attach(|py| body(self.store.bind(py)).map_err(|error| from_python(py, &error)))
+    }
+}
+
+fn optional_bytes(value: &Bound<'_, PyAny>) -> PyResult<Option<Vec<u8>>> {
+    match value.is_none() {
+        true => Ok(None),
+        false => Ok(Some(value.cast::<PyBytes>()?.as_bytes().to_vec())),
+    }
+}
+
+impl RecordSource for PythonStore {
+    fn records(&self, ids: &[Id]) -> Result<Vec<Option<Vec<u8>>>> {
+        let records = self.call(|store| {
+            let py = store.py();
+            let keys = PyList::new(py, ids.iter().map(|id| PyBytes::new(py, id.as_bytes())))?;
+            let found = store.call_method1("records", (keys,))?;
+            found.try_iter()?.map(|value| optional_bytes(&value?)).collect::<PyResult<Vec<_>>>()
+        })?;
+        match records.len() == ids.len() {
+            true => Ok(records),
+            false => Err(Error::Store("the store gave another number of records".to_owned())),
+        }
+    }
+
+    fn reference(&self, name: &[u8]) -> Result<Option<Id>> {
+        let value = self.call(|store| {
+            let name = PyBytes::new(store.py(), name);
+            optional_bytes(&store.call_method1("reference", (name,))?)
+        })?;
+        value.map(|bytes| id_from_store(&bytes)).transpose()
+    }
+
+    fn references(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Id)>> {
+        let found = self.call(|store| {
+            let prefix = PyBytes::new(store.py(), prefix);
+            let mut found = Vec::new();
+            for pair in store.call_method1("references", (prefix,))?.try_iter()? {
+                let pair = pair?;
+                let pair = pair.cast::<PyTuple>()?;
+                let name = pair.get_item(0)?.cast::<PyBytes>()?.as_bytes().to_vec();
+                found.push((name, pair.get_item(1)?.cast::<PyBytes>()?.as_bytes().to_vec()));
+            }
+            Ok(found)
+        })?;
+        found.into_iter().map(|(name, id)| Ok((name, id_from_store(&id)?))).collect()
+    }
+
+    fn refresh(&self) -> Result<()> {
+        self.call(|store| store.call_method0("refresh").map(drop))
+    }
+}
