@@ -1,0 +1,56 @@
+"""Helios: microsecond snapshots, O(1) branches, restore and diff of whole working trees.
+
+>>> import helios
+>>> repo = helios.Repository.memory()
+>>> with repo.vst("main") as vst:
+...     vst["hello.txt"] = b"hello"
+>>> repo.vst("main")["hello.txt"]
+b'hello'
+
+Everything here is imported on first use, so that `import helios` costs almost nothing.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from helios._core import VST, Change, CommitStats, Diff, Rename, Snapshot
+    from helios.errors import HeliosError
+    from helios.repository import Repository, Worktree
+
+__all__ = [
+    "VST",
+    "Change",
+    "CommitStats",
+    "Diff",
+    "HeliosError",
+    "Rename",
+    "Repository",
+    "Snapshot",
+    "Worktree",
+    "__version__",
+]
+
+__version__ = "0.1.0"
+
+_MODULES = {
+    "VST": "helios.repository",
+    "Change": "helios.repository",
+    "CommitStats": "helios.repository",
+    "Diff": "helios.repository",
+    "HeliosError": "helios.errors",
+    "Rename": "helios.repository",
+    "Repository": "helios.repository",
+    "Snapshot": "helios.repository",
+    "Worktree": "helios.repository",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found: object = getattr(import_module(_MODULES[name]), name)
+    globals()[name] = found
+    return found

@@ -1,0 +1,29 @@
+"""A repository: snapshots, branches, VSTs, and the worktree beside it."""
+
+from helios._core import VST, Change, CommitStats, Diff, Rename, Snapshot
+from helios.repository.repository import Materialized, Repository
+from helios.repository.worktree import (
+    Committed,
+    Restored,
+    Status,
+    Switched,
+    Warning,
+    Worktree,
+)
+
+__all__ = [
+    "VST",
+    "Change",
+    "CommitStats",
+    "Committed",
+    "Diff",
+    "Materialized",
+    "Rename",
+    "Repository",
+    "Restored",
+    "Snapshot",
+    "Status",
+    "Switched",
+    "Warning",
+    "Worktree",
+]

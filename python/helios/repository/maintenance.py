@@ -1,0 +1,101 @@
+"""Maintenance: moves the journal into the L2 store.
+
+Run as `python -m helios.repository.maintenance DIRECTORY` it is the short detached process that a
+commit starts when the journal has grown. Objects are put first and made durable, then refs and
+operations, and only then is the journal discarded: a run that dies anywhere is repeated by the
+next one, and finds what it has done already.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from helios import errors
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from helios._core import Engine
+    from helios.store import Store
+
+
+class Maintained(NamedTuple):
+    """What a run did: segments and objects moved, objects that were new, bytes, seconds."""
+
+    segments: int
+    objects: int
+    new_objects: int
+    bytes_written: int
+    elapsed_s: float
+
+
+def run(engine: Engine, store: Store) -> Maintained:
+    """Moves all that is committed now from the journal into `store`, which is open for writing."""
+    from time import perf_counter
+
+    start = perf_counter()
+    written_before = _bytes_written()
+    segments = engine.seal_journal()
+    objects = 0
+    new_objects = 0
+    references: dict[bytes, bytes | None] = {}
+    operations: list[tuple[tuple[int, int], bytes]] = []
+
+    def records(segment: int) -> Iterator[tuple[bytes, bytes]]:
+        nonlocal objects
+        for position, found, operation in engine.sealed_frames(segment):
+            objects += len(found)
+            yield from found
+            if operation is not None:
+                operations.append((position, operation))
+                references.update(engine.operation_changes(operation))
+
+    for segment in segments:
+        new_objects += store.put_records(records(segment))
+    if segments:
+        store.flush()
+        # Whoever sees a ref also sees what it names.
+        store.put_references(references)
+        store.put_operations(operations)
+        store.flush()
+        engine.discard_journal(segments[-1])
+    bytes_written = _bytes_written() - written_before
+    engine.count_l2_bytes(bytes_written)
+    return Maintained(
+        len(segments), objects, new_objects, bytes_written, perf_counter() - start
+    )
+
+
+def _bytes_written() -> int:
+    """Bytes that this process has written so far; 0 where the system does not tell."""
+    try:
+        with open("/proc/self/io", "rb") as file:
+            for line in file:
+                if line.startswith(b"wchar:"):
+                    return int(line.split()[1])
+    except OSError:
+        pass
+    return 0
+
+
+def main(arguments: list[str]) -> int:
+    """Runs maintenance on the repository whose directory is the only argument."""
+    from helios.repository.repository import Repository
+
+    [directory] = arguments
+    try:
+        with Repository.at(directory) as repository:
+            repository.maintenance()
+    except errors.StoreBusy:
+        # Somebody else does it.
+        return 0
+    except errors.HeliosError as error:
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    import sys
+
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,464 @@
+"""The repository: where snapshots, branches and the worktree come together."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from helios import errors
+from helios._core import Engine
+from helios.repository import revision as revisions
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import TracebackType
+    from typing import Literal, Self
+
+    from helios._core import VST, Diff, Snapshot
+    from helios.repository.maintenance import Maintained
+    from helios.repository.worktree import Warning, Worktree
+    from helios.store import Store
+
+    Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+    Durability = Literal["process", "disk"]
+
+DIRECTORY = ".helios"
+DEFAULT_BRANCH = "main"
+CACHE_BYTES = 64 << 20
+
+
+class Materialized(NamedTuple):
+    """What `materialize` wrote: the snapshot's id, where, how many files, of how many bytes."""
+
+    snapshot: str
+    out: str
+    files: int
+    bytes: int
+    warnings: list[Warning]
+
+
+class Repository:
+    """A Helios repository. Threads may share it, and any number of processes may have it open.
+
+    Snapshots are given as `Snapshot`, full id, unambiguous prefix of at least 4 digits, branch,
+    `@` (the worktree's branch), or any of these with `~N` for the N-th first parent.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: Store | None,
+        directory: str | None,
+        excludes_file: str | None = None,
+    ) -> None:
+        """Wires the parts; use `init`, `open`, `discover` or `memory`."""
+        self._engine = engine
+        self._store = store
+        self._directory = directory
+        self._excludes_file = excludes_file
+        self._worktree: Worktree | None = None
+
+    @classmethod
+    def init(
+        cls,
+        path: Path = ".",
+        *,
+        durability: Durability = "process",
+        cache_bytes: int = CACHE_BYTES,
+        author: str = "",
+        actor: str = "",
+        excludes_file: Path | None = None,
+        force: bool = False,
+    ) -> Self:
+        """Makes a repository in the directory `path`, which is made too if it is not there.
+
+        If there is one already it is opened. Raises `Refused` for the home directory and `/`,
+        unless `force`.
+        """
+        root = os.path.abspath(os.fsdecode(path))
+        if not force:
+            _refuse_roots(root)
+        directory = os.path.join(root, DIRECTORY)
+        if not os.path.exists(os.path.join(directory, "format")):
+            _make(root, directory)
+        return cls.open(
+            root,
+            durability=durability,
+            cache_bytes=cache_bytes,
+            author=author,
+            actor=actor,
+            excludes_file=excludes_file,
+        )
+
+    @classmethod
+    def open(
+        cls,
+        path: Path = ".",
+        *,
+        durability: Durability = "process",
+        cache_bytes: int = CACHE_BYTES,
+        author: str = "",
+        actor: str = "",
+        excludes_file: Path | None = None,
+    ) -> Self:
+        """Opens the repository of the worktree `path`.
+
+        `durability` says what a finished commit survives: `process` the death of the process,
+        `disk` also a power cut. `author` is put into snapshots, `actor` into the operation log.
+        `excludes_file` is git's `core.excludesFile`. Raises `NotARepository`, `FormatTooNew`,
+        `CorruptJournal`, `StorageError`.
+        """
+        root = os.path.abspath(os.fsdecode(path))
+        return cls.at(
+            os.path.join(root, DIRECTORY),
+            durability=durability,
+            cache_bytes=cache_bytes,
+            author=author,
+            actor=actor,
+            excludes_file=excludes_file,
+        )
+
+    @classmethod
+    def at(
+        cls,
+        directory: Path,
+        *,
+        durability: Durability = "process",
+        cache_bytes: int = CACHE_BYTES,
+        author: str = "",
+        actor: str = "",
+        excludes_file: Path | None = None,
+    ) -> Self:
+        """As `open`, by the repository's own directory (`.helios`)."""
+        from helios.store.rocksdb import RocksStore
+
+        directory = os.path.abspath(os.fsdecode(directory))
+        if not os.path.exists(os.path.join(directory, "format")):
+            raise errors.NotARepository(
+                f"{os.path.dirname(directory)} is not a Helios repository; "
+                "`helios-cli init` makes one"
+            )
+        store = RocksStore.open(os.path.join(directory, "l2"), writable=False)
+        engine = Engine.open(
+            directory,
+            durability=durability,
+            cache_bytes=cache_bytes,
+            store=store,
+            author=author,
+            actor=actor,
+            maintenance=_maintenance_command(directory),
+        )
+        excludes = None if excludes_file is None else os.fsdecode(excludes_file)
+        return cls(engine, store, directory, excludes)
+
+    @classmethod
+    def discover(
+        cls,
+        start: Path = ".",
+        *,
+        durability: Durability = "process",
+        cache_bytes: int = CACHE_BYTES,
+        author: str = "",
+        actor: str = "",
+        excludes_file: Path | None = None,
+    ) -> Self:
+        """Opens the repository of `start` or of the nearest directory above it."""
+        at = first = os.path.abspath(os.fsdecode(start))
+        while not os.path.exists(os.path.join(at, DIRECTORY, "format")):
+            above = os.path.dirname(at)
+            if above == at:
+                raise errors.NotARepository(
+                    f"neither {first} nor a directory above it is a Helios repository; "
+                    "`helios-cli init` makes one"
+                )
+            at = above
+        return cls.open(
+            at,
+            durability=durability,
+            cache_bytes=cache_bytes,
+            author=author,
+            actor=actor,
+            excludes_file=excludes_file,
+        )
+
+    @classmethod
+    def memory(cls, *, cache_bytes: int = CACHE_BYTES, author: str = "") -> Self:
+        """A repository without a disk, which ends with the process."""
+        from helios.store.memory import MemoryStore
+
+        store = MemoryStore()
+        engine = Engine.memory(cache_bytes=cache_bytes, store=store, author=author, actor="")
+        return cls(engine, store, None)
+
+    @property
+    def root(self) -> str | None:
+        """The directory that the repository is in: the worktree's root."""
+        return None if self._directory is None else os.path.dirname(self._directory)
+
+    @property
+    def directory(self) -> str | None:
+        """The repository's own directory, `.helios`; None in memory."""
+        return self._directory
+
+    @property
+    def writable(self) -> bool:
+        """Whether the repository can be committed to."""
+        return self._engine.writable
+
+    @property
+    def worktree(self) -> Worktree:
+        """The directory that follows a branch. Raises `Refused` if there is none."""
+        from helios.repository.worktree import Worktree
+
+        if self._directory is None:
+            raise errors.Refused("a repository in memory has no worktree; use `vst`")
+        if self._worktree is None:
+            self._worktree = Worktree(self._engine, self, self._directory, self._excludes_file)
+        return self._worktree
+
+    def resolve(self, revision: str | Snapshot) -> str:
+        """The full id of a snapshot. Raises `UnknownRevision` or `AmbiguousRevision`."""
+        if not isinstance(revision, str):
+            return revision.id
+        head = DEFAULT_BRANCH if self._directory is None else self.worktree.branch
+        return revisions.resolve(revision, self._engine, self._store, head)
+
+    def snapshot(self, revision: str | Snapshot = "@") -> Snapshot:
+        """A snapshot by name. Raises as `resolve`, and `ObjectNotFound` for an unknown full id."""
+        return self._engine.snapshot(self._known(revision))
+
+    def _known(self, revision: str | Snapshot) -> str:
+        """As `resolve`; a full id that names nothing is an unknown revision, not damage."""
+        found = self.resolve(revision)
+        if found == revision:
+            try:
+                self._engine.snapshot(found)
+            except errors.ObjectNotFound:
+                raise errors.UnknownRevision(f"there is no snapshot {found}") from None
+        return found
+
+    def vst(self, what: str | Snapshot = DEFAULT_BRANCH) -> VST:
+        """A virtual state tree over a branch, which its commits move, or over a snapshot.
+
+        The default branch may be unborn: its VST is empty, and its first commit makes it.
+        """
+        if isinstance(what, str):
+            try:
+                is_branch = what == DEFAULT_BRANCH or self._engine.branch(what) is not None
+            except errors.InvalidName:
+                is_branch = False
+            if is_branch:
+                return self._engine.vst_of_branch(what)
+        return self._engine.vst_of_snapshot(self._known(what))
+
+    def branches(self) -> dict[str, str]:
+        """All branches and the ids of their snapshots, by name."""
+        return self._engine.branches()
+
+    def create_branch(self, name: str, start: str | Snapshot = "@") -> str:
+        """Makes a branch at a snapshot, and gives the snapshot's id.
+
+        Raises `InvalidName`, `BranchExists`, and as `resolve`.
+        """
+        found = self._known(start)
+        if self._engine.branch(name) is not None:
+            raise errors.BranchExists(f"branch {name!r} exists already")
+        self._engine.move_branch(name, None, found, f"branch {name}")
+        return found
+
+    def delete_branch(self, name: str) -> str:
+        """Deletes a branch, and gives the id of its snapshot, which is kept."""
+        found = self._engine.branch(name)
+        if found is None:
+            raise errors.UnknownRevision(f"there is no branch {name!r}; `branch` lists them")
+        if self._directory is not None and name == self.worktree.branch:
+            raise errors.Refused(f"the worktree is on branch {name!r}; `switch` to another first")
+        self._engine.move_branch(name, found, None, f"branch -d {name}")
+        return found
+
+    def log(self, revision: str | Snapshot = "@", limit: int | None = None) -> Iterator[Snapshot]:
+        """A snapshot and all its ancestors, each once, newest first."""
+        from heapq import heappop, heappush
+        from itertools import islice
+
+        def ancestors() -> Iterator[Snapshot]:
+            first = self.snapshot(revision)
+            seen = {first.id}
+            # The counter keeps the order stable between snapshots of one microsecond.
+            queue = [(-first.time_us, 0, first)]
+            while queue:
+                _, _, found = heappop(queue)
+                yield found
+                for parent in found.parents:
+                    if parent not in seen:
+                        seen.add(parent)
+                        snapshot = self._engine.snapshot(parent)
+                        heappush(queue, (-snapshot.time_us, len(seen), snapshot))
+
+        return islice(ancestors(), limit)
+
+    def diff(self, old: str | Snapshot, new: str | Snapshot) -> Diff:
+        """What differs between two snapshots: added, changed, deleted, renamed."""
+        return self._engine.diff(self._known(old), self._known(new))
+
+    def read(self, revision: str | Snapshot, path: Path) -> bytes:
+        """The content of a file in a snapshot."""
+        return self._engine.vst_of_snapshot(self._known(revision)).read(path)
+
+    def restore(
+        self,
+        revision: str | Snapshot,
+        *,
+        paths: Iterable[Path] | None = None,
+        dry_run: bool = False,
+    ) -> object:
+        """Brings the worktree to a snapshot; see `Worktree.restore`."""
+        return self.worktree.restore(revision, paths=paths, dry_run=dry_run)
+
+    def materialize(
+        self,
+        revision: str | Snapshot,
+        out: Path,
+        *,
+        include: Iterable[str] | None = None,
+        exclude: Iterable[str] | None = None,
+        paths: Iterable[Path] | None = None,
+    ) -> Materialized:
+        """Writes a snapshot's files to the directory `out`, which is new or empty.
+
+        `include` and `exclude` are gitignore patterns, `paths` are files or directories of the
+        snapshot; without them everything is written. Nothing is ever written outside `out`.
+        Raises `TargetNotEmpty`, `PathNotFound`, `StorageError`.
+        """
+        from helios.repository.worktree import Warning
+
+        found = self._known(revision)
+        target = os.path.abspath(os.fsdecode(out))
+        try:
+            with os.scandir(target) as entries:
+                if next(entries, None) is not None:
+                    raise errors.TargetNotEmpty(
+                        f"{target} is not empty; give a directory that is new or empty"
+                    )
+        except FileNotFoundError:
+            pass
+        except NotADirectoryError:
+            raise errors.TargetNotEmpty(f"{target} is a file, not a directory") from None
+        files, size, warnings = self._engine.materialize(
+            found,
+            target,
+            list(include or ()),
+            list(exclude or ()),
+            None if paths is None else [os.fsencode(path) for path in paths],
+        )
+        return Materialized(found, target, files, size, [Warning(*each) for each in warnings])
+
+    def maintenance(self) -> Maintained:
+        """Moves the journal into the L2 store. Raises `StoreBusy` if another process does."""
+        from helios.repository.maintenance import run
+
+        if self._directory is None:
+            if self._store is None:
+                raise errors.Refused("this repository has no L2 store")
+            return run(self._engine, self._store)
+        from helios.store.rocksdb import RocksStore
+
+        with RocksStore.open(os.path.join(self._directory, "l2"), writable=True) as store:
+            result = run(self._engine, store)
+        if self._store is not None:
+            self._store.refresh()
+        return result
+
+    def stats(self) -> dict[str, dict[str, int | float | None]]:
+        """Figures of the repository, over all processes; see `docs/ARCHITECTURE.md`."""
+        from helios.repository.stats import collect
+
+        return collect(self._engine, self._store)
+
+    def prometheus(self) -> str:
+        """The same in Prometheus' text format."""
+        from helios.repository.stats import prometheus
+
+        return prometheus(self._engine, self._store)
+
+    def progress(self) -> tuple[str, int, int] | None:
+        """What a heavy call in another thread is at: phase, done, total (0 while unknown)."""
+        return self._engine.progress()
+
+    @property
+    def damage(self) -> list[tuple[int, int, int]]:
+        """Stretches of the journal that cannot be read: segment, offset, length in bytes."""
+        return self._engine.journal_damage()
+
+    def close(self) -> None:
+        """Lets go of the L2 store. Commits are never waiting for this."""
+        if self._store is not None:
+            self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Repository({self._directory or 'memory'!r})"
+
+
+def _maintenance_command(directory: str) -> list[str]:
+    import sys
+
+    return [sys.executable, "-m", "helios.repository.maintenance", directory]
+
+
+def _refuse_roots(root: str) -> None:
+    """A snapshot of the home directory or of the whole machine is nearly always a mistake."""
+    refused = {os.path.realpath(os.path.sep)}
+    try:
+        from pwd import getpwuid
+    except ImportError:
+        refused.add(os.path.realpath(os.path.expanduser("~")))
+    else:
+        try:
+            refused.add(os.path.realpath(getpwuid(os.getuid()).pw_dir))
+        except KeyError:
+            # A user without an entry has no home directory to protect.
+            pass
+    if os.path.realpath(root) in refused:
+        raise errors.Refused(
+            f"{root} is the home directory or the root of the file system; "
+            "use a project's directory, or force it"
+        )
+
+
+def _make(root: str, directory: str) -> None:
+    """Makes the repository under another name first: nobody sees half of one."""
+    from shutil import rmtree
+    from tempfile import mkdtemp
+
+    try:
+        os.makedirs(root, exist_ok=True)
+        made = mkdtemp(prefix=f"{DIRECTORY}-", dir=root)
+        os.chmod(made, 0o755)
+    except PermissionError as error:
+        raise errors.ReadOnlyRepository(f"{root}: {error.strerror}") from error
+    except OSError as error:
+        message = f"{root}: {error.strerror}"
+        raise errors.StorageError(message, errno=error.errno) from error
+    try:
+        Engine.init(made)
+        os.rename(made, directory)
+    except OSError as error:
+        rmtree(made, ignore_errors=True)
+        if os.path.exists(os.path.join(directory, "format")):
+            # Another process was first.
+            return
+        if isinstance(error, errors.HeliosError):
+            raise
+        raise errors.StorageError(f"{directory}: {error.strerror}", errno=error.errno) from error

@@ -1,0 +1,91 @@
+"""Names of snapshots: ids, prefixes of ids, branches, `@`, and `~N` behind any of them."""
+
+from __future__ import annotations
+
+from helios.errors import AmbiguousRevision, UnknownRevision
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from helios._core import Engine, Snapshot
+    from helios.store import Store
+
+PREFIX_DIGITS_MIN = 4
+ID_DIGITS = 64
+SHOWN_MATCHES_MAX = 5
+SNAPSHOT_KIND = 3
+
+
+def resolve(
+    revision: str | Snapshot,
+    engine: Engine,
+    store: Store | None,
+    head: str | None,
+) -> str:
+    """The full id of the snapshot that `revision` names; `head` is the branch that `@` means.
+
+    Raises `UnknownRevision` or `AmbiguousRevision`.
+    """
+    text = str(revision)
+    name, *steps = text.split("~")
+    found = _base(name, engine, store, head)
+    for step in steps:
+        found = _ancestor(found, step, text, engine)
+    return found
+
+
+def _base(name: str, engine: Engine, store: Store | None, head: str | None) -> str:
+    if name == "@":
+        if head is None:
+            raise UnknownRevision("'@' names the worktree's branch, and there is no worktree here")
+        found = engine.branch(head)
+        if found is None:
+            raise UnknownRevision(f"branch {head!r} has no snapshot yet; make one with `commit`")
+        return found
+    digits = name.lower()
+    is_hexadecimal = bool(digits) and not digits.strip("0123456789abcdef")
+    if is_hexadecimal and len(digits) == ID_DIGITS:
+        return digits
+    found = _branch(name, engine)
+    if found is not None:
+        return found
+    if is_hexadecimal and PREFIX_DIGITS_MIN <= len(digits) < ID_DIGITS:
+        return _only(digits, engine, store)
+    hint = (
+        f"an id prefix needs at least {PREFIX_DIGITS_MIN} digits"
+        if is_hexadecimal
+        else "`log` and `branch` list what there is"
+    )
+    raise UnknownRevision(f"no snapshot or branch is called {name!r}; {hint}")
+
+
+def _branch(name: str, engine: Engine) -> str | None:
+    try:
+        return engine.branch(name)
+    except ValueError:
+        # Not even a possible name of a branch.
+        return None
+
+
+def _only(prefix: str, engine: Engine, store: Store | None) -> str:
+    matches = set(engine.snapshots_with_prefix(prefix))
+    if store is not None:
+        matches.update(found.hex() for found in store.ids_with_prefix(prefix, SNAPSHOT_KIND))
+    if not matches:
+        raise UnknownRevision(f"no snapshot's id begins with {prefix!r}; `log` lists them")
+    if len(matches) > 1:
+        shown = ", ".join(match[: len(prefix) + 8] for match in sorted(matches)[:SHOWN_MATCHES_MAX])
+        raise AmbiguousRevision(
+            f"{len(matches)} snapshots' ids begin with {prefix!r} ({shown}); give more digits"
+        )
+    return matches.pop()
+
+
+def _ancestor(found: str, step: str, text: str, engine: Engine) -> str:
+    if step and not (step.isascii() and step.isdigit()):
+        raise UnknownRevision(f"{text!r}: after `~` comes a number, not {step!r}")
+    for _ in range(int(step or "1")):
+        parents = engine.snapshot(found).parents
+        if not parents:
+            raise UnknownRevision(f"{text!r}: {found[:12]} has no parent, history begins there")
+        found = parents[0]
+    return found
