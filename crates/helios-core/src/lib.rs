@@ -14,3 +14,4 @@ pub mod object;
 pub mod platform;
 pub mod store;
 pub mod tree;
+pub mod worktree;
