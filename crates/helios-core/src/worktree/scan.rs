@@ -136,12 +136,7 @@ impl Walk<'_> {
     }
 
     /// Reports a directory once its listing shows that it is one, then its entries.
-    fn visit<'scope>(
-        &'scope self,
-        scope: &rayon::Scope<'scope>,
-        mut directory: Found,
-        rules: Rules,
-    ) {
+    fn visit<'scope>(&'scope self, scope: &rayon::Scope<'scope>, directory: Found, rules: Rules) {
         let entries = match list(&self.on_disk(&directory.path)) {
             Ok(entries) => entries,
             Err(error) if has_vanished(&error) => return,
@@ -153,7 +148,6 @@ impl Walk<'_> {
         };
         let mut prefix = directory.path.clone();
         prefix.push(b'/');
-        directory.path.shrink_to_fit();
         self.results.lock().batches.push(vec![directory]);
         self.examine_all(scope, &prefix, entries, rules);
     }

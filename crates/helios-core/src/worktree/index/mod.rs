@@ -43,7 +43,7 @@ mod base;
 mod block;
 mod record;
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -133,9 +133,16 @@ impl Index {
     }
 
     fn apply(&mut self, path: Vec<u8>, known: Option<Known>) {
-        let was_there = self.get(&path).is_some();
-        self.entry_count = self.entry_count + usize::from(known.is_some()) - usize::from(was_there);
-        self.changes.insert(path, known);
+        let is_there = known.is_some();
+        let was_there = match self.changes.entry(path) {
+            Entry::Occupied(mut change) => change.insert(known).is_some(),
+            Entry::Vacant(change) => {
+                let in_base = self.base.get(change.key()).is_some();
+                change.insert(known);
+                in_base
+            }
+        };
+        self.entry_count = self.entry_count + usize::from(is_there) - usize::from(was_there);
     }
 
     pub fn len(&self) -> usize {
