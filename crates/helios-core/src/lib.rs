@@ -17,3 +17,4 @@ pub mod platform;
 pub mod store;
 pub mod tree;
 pub mod vst;
+pub mod worktree;

@@ -160,3 +160,32 @@ pub fn path_from_bytes(bytes: &[u8]) -> &Path {
 pub fn path_from_bytes(bytes: &[u8]) -> std::path::PathBuf {
     std::path::PathBuf::from(String::from_utf8_lossy(bytes).into_owned())
 }
+
+/// The bytes of one file name as the operating system holds them.
+#[cfg(unix)]
+pub fn name_bytes(name: &std::ffi::OsStr) -> std::borrow::Cow<'_, [u8]> {
+    use std::os::unix::ffi::OsStrExt;
+    name.as_bytes().into()
+}
+
+#[cfg(not(unix))]
+pub fn name_bytes(name: &std::ffi::OsStr) -> std::borrow::Cow<'_, [u8]> {
+    name.to_string_lossy().into_owned().into_bytes().into()
+}
+
+/// The bytes of a symlink's target.
+pub fn read_link(link: &Path) -> io::Result<Vec<u8>> {
+    std::fs::read_link(link).map(|target| path_bytes(&target))
+}
+
+/// Creates a file that must not exist yet (a symlink counts as existing) and opens it for writing.
+/// The umask decides who may read and execute it.
+pub fn create_new(path: &Path, executable: bool) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, if executable { 0o777 } else { 0o666 });
+    #[cfg(not(unix))]
+    let _ = executable;
+    options.open(path)
+}
