@@ -327,7 +327,7 @@ impl Engine {
         }
     }
 
-    fn settle(&self, vst: &mut Vst) {
+    pub(super) fn settle(&self, vst: &mut Vst) {
         node::settle(vst.tree.root_mut(), &mut |id, object| self.cache.insert(id, object));
     }
 

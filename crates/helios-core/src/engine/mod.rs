@@ -1,9 +1,13 @@
 //! The engine: journal, cache, L2 and metrics of one repository, wired together.
 
+mod capture;
 pub mod commit;
 mod git_model;
+pub mod materialize;
 pub mod objects;
+pub mod progress;
 pub mod refs;
+pub mod worktree;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,6 +25,7 @@ use crate::object::{Kind, Snapshot};
 use crate::store::{ObjectReader, RecordSource};
 use crate::tree::Tree;
 use crate::vst::Vst;
+use progress::Progress;
 
 /// The version of a repository's layout. A newer one is refused, older ones stay readable.
 pub const FORMAT: u64 = 1;
@@ -32,6 +37,7 @@ pub struct Engine {
     cache: Cache,
     metrics: Arc<Metrics>,
     store: Option<Arc<dyn RecordSource>>,
+    progress: Progress,
     /// A frame buffer between two commits.
     spare_frame: Mutex<Option<FrameBuilder>>,
 }
@@ -76,7 +82,8 @@ impl Engine {
     ) -> Engine {
         let metrics = Arc::new(metrics);
         let cache = Cache::new(cache_bytes_max, Arc::clone(&metrics));
-        Engine { directory, journal, cache, metrics, store, spare_frame: Mutex::new(None) }
+        let (progress, spare_frame) = (Progress::default(), Mutex::new(None));
+        Engine { directory, journal, cache, metrics, store, progress, spare_frame }
     }
 
     pub fn directory(&self) -> Option<&Path> {
@@ -85,6 +92,11 @@ impl Engine {
 
     pub fn journal(&self) -> &Journal {
         &self.journal
+    }
+
+    /// How far a long operation has got.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     pub fn cache(&self) -> &Cache {

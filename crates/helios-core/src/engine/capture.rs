@@ -1,0 +1,377 @@
+//! What is on disk becomes a tree: scan, compare with the index, read what may have changed.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::commit::{put_best, Writer};
+use super::progress::Phase;
+use super::Engine;
+use crate::error::{Error, Result};
+use crate::id::Id;
+use crate::object::Kind;
+use crate::platform::{self, Stat};
+use crate::store::chunk;
+use crate::store::record::{self, Base, Chunk};
+use crate::store::ObjectReader;
+use crate::tree::{Entry, EntryKind, Tree};
+use crate::vst::Vst;
+use crate::worktree::{self, Found, Index, Known, Scan, ScanOptions, Warning};
+
+/// Files are read and encoded in batches of about this many bytes, which bounds the memory.
+const BATCH_BYTES: u64 = 32 << 20;
+const BATCH_FILES: usize = 4096;
+/// A file that changes while it is read is read again this often.
+const READ_ATTEMPTS: usize = 3;
+/// From this size on a splice is worth fetching its base from L2.
+const FETCH_BASE_BYTES_MIN: u64 = 4096;
+
+/// The tree on disk, as edits of the tree that the index describes.
+pub struct Capture {
+    pub vst: Vst,
+    pub warnings: Vec<Warning>,
+    /// What the index should say once the capture's tree is stored.
+    learned: Vec<(Vec<u8>, Option<Known>)>,
+    /// Whether anything differs from the index's tree.
+    pub is_changed: bool,
+}
+
+/// What reading one file gave.
+enum Content {
+    /// A whole small file, stored or only hashed.
+    Small {
+        id: Id,
+        size: u64,
+        record: Option<Vec<u8>>,
+    },
+    Directory,
+    /// Too large to be read beside others.
+    Large,
+    /// It is gone by now.
+    Gone,
+    /// It cannot be read; what was known of it stands.
+    Unreadable(String),
+}
+
+/// Scans `root` and reads what the index cannot vouch for. Blobs go to `writer`; without one they
+/// are only hashed, and the capture serves for comparing.
+pub fn capture(
+    engine: &Engine,
+    root: &Path,
+    index: &Index,
+    excludes_file: Option<PathBuf>,
+    mut writer: Option<&mut Writer<'_>>,
+) -> Result<Capture> {
+    engine.progress().begin(Phase::Scanning, 0);
+    let scan = worktree::scan(root, &ScanOptions { excludes_file, threads: 0 })?;
+    let status = worktree::compare(root, &scan, index)?;
+    // An index whose tree cannot be loaded any more is no help; then everything is read.
+    let tree = index.tree.map(|id| Tree::load(engine, &id)).transpose()?.unwrap_or_default();
+    let mut capture = Capture {
+        vst: Vst::new(tree, None, None),
+        warnings: Vec::new(),
+        learned: Vec::new(),
+        is_changed: false,
+    };
+    for path in status.deleted {
+        capture.is_changed |= capture.vst.delete_exact(&path, engine)?;
+        capture.learned.push((path, None));
+    }
+    let suspects: Vec<&Found> = (status.suspects.iter().map(|at| &scan.found[*at]))
+        .chain(status.kept_suspects.iter().map(|at| &status.kept[*at]))
+        .collect();
+    engine.progress().begin(Phase::Reading, suspects.len() as u64);
+    for batch in batches(&suspects) {
+        let stores = writer.is_some();
+        let contents: Vec<(Content, Stat)> = batch
+            .par_iter()
+            .map(|found| read(engine, root, found, index.get(&found.path), stores))
+            .collect();
+        for (found, (content, stat)) in batch.iter().zip(contents) {
+            let content = (content, stat);
+            capture.take(engine, root, found, content, index, &scan, writer.as_deref_mut())?;
+        }
+        engine.progress().step(batch.len() as u64);
+    }
+    capture.warnings.extend(scan.warnings);
+    Ok(capture)
+}
+
+fn batches<'f, 's>(suspects: &'s [&'f Found]) -> Vec<&'s [&'f Found]> {
+    let mut batches = Vec::new();
+    let (mut from, mut bytes) = (0, 0);
+    for (at, found) in suspects.iter().enumerate() {
+        bytes += found.stat.size;
+        if bytes > BATCH_BYTES || at - from >= BATCH_FILES {
+            batches.push(&suspects[from..=at]);
+            (from, bytes) = (at + 1, 0);
+        }
+    }
+    if from < suspects.len() {
+        batches.push(&suspects[from..]);
+    }
+    batches
+}
+
+fn read(
+    engine: &Engine,
+    root: &Path,
+    found: &Found,
+    known: Option<Known>,
+    stores: bool,
+) -> (Content, Stat) {
+    match found.kind {
+        EntryKind::Directory => return (Content::Directory, found.stat),
+        EntryKind::Symlink => {}
+        _ if found.stat.size > chunk::CHUNKED_BYTES_MIN as u64 => {
+            return (Content::Large, found.stat);
+        }
+        _ => {}
+    }
+    let place = root.join(platform::path_from_bytes(&found.path));
+    let read = match found.kind {
+        EntryKind::Symlink => platform::read_link(&place).map(|target| (target, found.stat)),
+        _ => read_steadily(&place),
+    };
+    let (bytes, stat) = match read {
+        Ok(read) => read,
+        Err(error) => return (failure(&error), found.stat),
+    };
+    if bytes.len() > chunk::CHUNKED_BYTES_MIN {
+        return (Content::Large, stat);
+    }
+    let id = Id::of_blob(&bytes);
+    let size = bytes.len() as u64;
+    let known = known.filter(|known| known.kind.has_content() && known.id != id);
+    let record = stores.then(|| encode(engine, id, &bytes, known));
+    (Content::Small { id, size, record }, stat)
+}
+
+/// The record of a blob, empty if it is known to be stored.
+fn encode(engine: &Engine, id: Id, bytes: &[u8], known: Option<Known>) -> Vec<u8> {
+    if engine.journal().contains(&id) {
+        return Vec::new();
+    }
+    let base = known.and_then(|known| match known.stat.size >= FETCH_BASE_BYTES_MIN {
+        true => engine.object(&known.id).ok().map(|object| (known.id, object)),
+        false => engine.nearby(&known.id).map(|object| (known.id, object)),
+    });
+    let base = base.as_ref().map(|(id, object)| Base {
+        id: *id,
+        depth: object.depth,
+        bytes: &object.bytes,
+    });
+    let mut record = Vec::with_capacity(bytes.len() / 2 + 64);
+    put_best(&mut record, Kind::Blob, bytes, base, true);
+    record
+}
+
+fn failure(error: &io::Error) -> Content {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Content::Gone,
+        // What was a file is now something else: the next scan sees it.
+        io::ErrorKind::IsADirectory => Content::Gone,
+        _ => Content::Unreadable(error.to_string()),
+    }
+}
+
+/// Reads a file that stands still meanwhile, if it ever does: its stat data is the same before and
+/// after.
+fn read_steadily(place: &Path) -> io::Result<(Vec<u8>, Stat)> {
+    let mut bytes = Vec::new();
+    for attempt in 1.. {
+        let mut file = platform::open_no_follow(place)?;
+        let before = platform::stat_of(&file.metadata()?);
+        bytes.clear();
+        bytes.reserve_exact(before.size.min(BATCH_BYTES) as usize + 1);
+        file.read_to_end(&mut bytes)?;
+        let after = platform::stat_of(&file.metadata()?);
+        if before == after || attempt == READ_ATTEMPTS {
+            return Ok((bytes, after));
+        }
+    }
+    Err(io::ErrorKind::Interrupted.into())
+}
+
+impl Capture {
+    #[allow(clippy::too_many_arguments)]
+    fn take(
+        &mut self,
+        engine: &Engine,
+        root: &Path,
+        found: &Found,
+        (content, stat): (Content, Stat),
+        index: &Index,
+        scan: &Scan,
+        writer: Option<&mut Writer<'_>>,
+    ) -> Result<()> {
+        let path = &found.path;
+        let (id, size) = match content {
+            Content::Directory => {
+                self.make_room(engine, path, true)?;
+                self.is_changed |= self.vst.entry(path, engine)?.is_none();
+                self.vst.create_directory(path, engine)?;
+                let known = Known::new(found.kind, stat, Id::UNSEALED, scan.started_ns);
+                self.learned.push((path.clone(), Some(known)));
+                return Ok(());
+            }
+            Content::Small { id, size, record } => {
+                if let (Some(record), Some(writer)) = (record, writer) {
+                    if !record.is_empty() && !writer.knows(&id) {
+                        writer.put(id, Kind::Blob, size as usize, |out| {
+                            out.extend_from_slice(&record);
+                        })?;
+                    }
+                }
+                (id, size)
+            }
+            Content::Large => {
+                let place = root.join(platform::path_from_bytes(path));
+                match read_large(&place, writer) {
+                    Ok(found) => found,
+                    Err(Error::Io { source, .. }) => {
+                        return self.pass_over(engine, path, failure(&source), index);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            other => return self.pass_over(engine, path, other, index),
+        };
+        self.make_room(engine, path, false)?;
+        let entry = Entry { kind: found.kind, id, size };
+        if self.vst.entry(path, engine)? != Some(entry) {
+            self.is_changed = true;
+            self.vst.set_stored(path, &entry, engine)?;
+        }
+        let known = Known::new(found.kind, stat, id, scan.started_ns);
+        self.learned.push((path.clone(), Some(known)));
+        Ok(())
+    }
+
+    /// A file became a directory, or the other way round: what was there goes first.
+    fn make_room(&mut self, engine: &Engine, path: &[u8], for_directory: bool) -> Result<()> {
+        // Also a file above the path may have become a directory.
+        let above = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+        for end in above.chain([path.len()]) {
+            let Some(entry) = self.vst.entry(&path[..end], engine)? else {
+                return Ok(());
+            };
+            let wants_directory = end < path.len() || for_directory;
+            if (entry.kind == EntryKind::Directory) != wants_directory {
+                self.is_changed = true;
+                self.vst.delete_exact(&path[..end], engine)?;
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn pass_over(
+        &mut self,
+        engine: &Engine,
+        path: &[u8],
+        content: Content,
+        index: &Index,
+    ) -> Result<()> {
+        match content {
+            Content::Unreadable(reason) => {
+                let kept = match index.get(path) {
+                    Some(_) => "; its last content is kept",
+                    None => "; it is left out",
+                };
+                let reason = format!("cannot be read: {reason}{kept}");
+                self.warnings.push(Warning { path: path.to_vec(), reason });
+            }
+            _ => {
+                self.is_changed |= self.vst.delete_exact(path, engine)?;
+                self.learned.push((path.to_vec(), None));
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the index what was seen; `tree` is stored and is what was captured.
+    pub fn teach(self, index: &mut Index, tree: Id) {
+        for (path, known) in self.learned {
+            match known {
+                Some(known) => index.set(&path, known),
+                None => index.remove(&path),
+            }
+        }
+        index.tree = Some(tree);
+    }
+
+    /// Tells the index only what it need not read again, because the content is what it knew.
+    pub fn teach_unchanged(self, index: &mut Index) {
+        for (path, known) in self.learned {
+            let before = index.get(&path);
+            if let (Some(known), Some(before)) = (known, before) {
+                if known.id == before.id && known.kind == before.kind && known != before {
+                    index.set(&path, known);
+                }
+            }
+        }
+    }
+}
+
+/// Reads a large file in pieces; its id and size.
+fn read_large(place: &Path, mut writer: Option<&mut Writer<'_>>) -> Result<(Id, u64)> {
+    let fail = |error| Error::io(place, error);
+    let file = platform::open_no_follow(place).map_err(fail)?;
+    let mut whole = blake3::Hasher::new();
+    let mut chunks: Vec<Chunk> = Vec::new();
+    for piece in chunk::split_stream(HashingReader { file: &file, hasher: &mut whole }) {
+        let piece = piece?;
+        match &mut writer {
+            Some(writer) => chunks.push(writer.put_chunk(&piece)?),
+            None => chunks.push(Chunk { id: Id::UNSEALED, len: piece.len() as u64 }),
+        }
+    }
+    let id = Id::from_bytes(*whole.finalize().as_bytes());
+    if let Some(writer) = writer {
+        writer.put_chunked(id, &chunks)?;
+    }
+    Ok((id, chunks.iter().map(|chunk| chunk.len).sum()))
+}
+
+/// Hashes the whole content while it is cut into chunks, so that it is read once.
+struct HashingReader<'a> {
+    file: &'a File,
+    hasher: &'a mut blake3::Hasher,
+}
+
+impl Read for HashingReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut file = self.file;
+        let count = file.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+/// Whether the file on disk is still what the index saw.
+pub fn is_as_known(root: &Path, path: &[u8], known: Option<Known>) -> bool {
+    let place = root.join(platform::path_from_bytes(path));
+    match (fs::symlink_metadata(&place), known) {
+        (Ok(metadata), Some(known)) => {
+            platform::stat_of(&metadata) == known.stat || known.kind == EntryKind::Directory
+        }
+        (Err(error), None) => {
+            matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+        }
+        // It is gone although the index knew it: nothing can be lost.
+        (Err(_), Some(_)) => true,
+        (Ok(_), None) => false,
+    }
+}
+
+/// Stores a tree that no snapshot names: the index refers to it.
+pub fn store_tree(engine: &Engine, vst: &mut Vst) -> Result<Id> {
+    let mut writer = Writer::new(engine);
+    let tree = crate::tree::node::seal(vst.tree.root_mut(), &mut writer)?;
+    writer.flush()?;
+    engine.settle(vst);
+    Ok(tree)
+}

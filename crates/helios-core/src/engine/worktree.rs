@@ -1,0 +1,295 @@
+//! A worktree: a directory on disk that follows a branch.
+//!
+//! Whoever holds a `Worktree` holds its lock. A file is overwritten or removed only if the index
+//! vouches that a stored snapshot has its content; ignored files are never touched.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use super::capture::{self, Capture};
+use super::commit::{CommitOptions, Committed, Writer};
+use super::Engine;
+use crate::diff::{self, Change};
+use crate::error::{Error, Result};
+use crate::id::Id;
+use crate::metrics::Counter;
+use crate::tree::{Entry, EntryKind, Tree};
+use crate::vst::Vst;
+use crate::worktree::{Disk, Index, Known, Warning};
+
+pub struct Worktree<'e> {
+    engine: &'e Engine,
+    root: PathBuf,
+    excludes_file: Option<PathBuf>,
+    index_path: PathBuf,
+    index: Index,
+    // Unlocked when it is closed.
+    _lock: Option<File>,
+}
+
+/// What a restore did, or would do.
+#[derive(Debug, Default)]
+pub struct Restored {
+    pub written: Vec<Vec<u8>>,
+    pub deleted: Vec<Vec<u8>>,
+    pub warnings: Vec<Warning>,
+}
+
+impl<'e> Worktree<'e> {
+    /// `directory` holds the worktree's index and lock, and is made if it is not there.
+    pub fn open(
+        engine: &'e Engine,
+        root: &Path,
+        directory: &Path,
+        excludes_file: Option<PathBuf>,
+    ) -> Result<Worktree<'e>> {
+        let index_path = directory.join("index");
+        let lock = match engine.journal().is_writable() {
+            false => None,
+            true => {
+                std::fs::create_dir_all(directory).map_err(|error| Error::io(directory, error))?;
+                let path = directory.join("lock");
+                let file = OpenOptions::new()
+                    .read(true)
+                    .write(true)
+                    .create(true)
+                    .truncate(false)
+                    .open(&path)
+                    .map_err(|error| Error::io(&path, error))?;
+                file.lock().map_err(|error| Error::io(&path, error))?;
+                Some(file)
+            }
+        };
+        let mut index = Index::load(&index_path)?;
+        // The index is a cache. One that refers to a tree that is gone cannot be built upon.
+        if index.tree.is_some_and(|tree| Tree::load(engine, &tree).is_err()) {
+            index = Index::default();
+        }
+        let root = root.to_path_buf();
+        Ok(Worktree { engine, root, excludes_file, index_path, index, _lock: lock })
+    }
+
+    fn capture(&self, writer: Option<&mut Writer<'_>>) -> Result<Capture> {
+        capture::capture(self.engine, &self.root, &self.index, self.excludes_file.clone(), writer)
+    }
+
+    fn save_index(&mut self) -> Result<()> {
+        if self._lock.is_some() {
+            let bytes = self.index.save(&self.index_path)?;
+            self.engine.metrics().add(Counter::WorktreeBytes, bytes);
+        }
+        Ok(())
+    }
+
+    /// What differs between a snapshot (or nothing) and the disk.
+    pub fn status(&mut self, head: Option<Id>) -> Result<(Vec<Change>, Vec<Warning>)> {
+        let mut capture = self.capture(None)?;
+        let warnings = std::mem::take(&mut capture.warnings);
+        let tree = match head {
+            Some(id) => self.engine.tree(&id)?,
+            None => Tree::default(),
+        };
+        let changes = diff::trees(&tree, capture.vst.tree(), self.engine)?;
+        capture.teach_unchanged(&mut self.index);
+        self.save_index()?;
+        Ok((changes, warnings))
+    }
+
+    /// Commits what is on disk to a branch. Nothing is committed if it equals the branch's
+    /// snapshot, unless the options allow it.
+    pub fn commit(
+        &mut self,
+        branch: &str,
+        options: &CommitOptions,
+    ) -> Result<(Committed, Vec<Warning>)> {
+        let engine = self.engine;
+        let head = engine.vst_of_branch(branch)?;
+        let mut writer = Writer::new(engine);
+        let mut capture = self.capture(Some(&mut writer))?;
+        let warnings = std::mem::take(&mut capture.warnings);
+        let mut vst = Vst { tree: capture.vst.tree.clone(), ..head };
+        vst.paths_added = capture.vst.paths_added;
+        vst.path_bytes_added = capture.vst.path_bytes_added;
+        // The capture must not share nodes with what is sealed, or they would be copied.
+        capture.vst = Vst::default();
+        let committed = engine.commit_with(writer, &mut vst, options)?;
+        capture.teach(&mut self.index, committed.snapshot.tree);
+        self.save_index()?;
+        Ok((committed, warnings))
+    }
+
+    /// Whether the disk differs from the tree of a snapshot (or from nothing).
+    pub fn differs(&mut self, head: Option<Id>) -> Result<bool> {
+        self.status(head).map(|(changes, _)| !changes.is_empty())
+    }
+
+    /// Brings the disk to the tree of a snapshot, or only the given paths. The disk must have been
+    /// committed just before: what has changed since is left as it is, with a warning.
+    pub fn restore(&mut self, target: &Id, paths: Option<&[Vec<u8>]>) -> Result<Restored> {
+        let engine = self.engine;
+        let target = engine.tree(target)?;
+        let Some(tree) = self.index.tree else {
+            return Err(Error::Refused("the worktree must be committed first".to_owned()));
+        };
+        let mut vst = Vst::new(Tree::load(engine, &tree)?, None, None);
+        let changes = diff::trees(vst.tree(), &target, engine)?;
+        let changes = chosen(changes, paths);
+        let mut restore = Restore {
+            engine,
+            disk: Disk::new(&self.root),
+            root: &self.root,
+            index: &mut self.index,
+            vst: &mut vst,
+            result: Restored::default(),
+            started_ns: super::commit::now_us().saturating_mul(1000),
+        };
+        let outcome = restore.run(&changes);
+        let result = std::mem::take(&mut restore.result);
+        // Also after a failure the index must describe what was done until then.
+        self.index.tree = Some(capture::store_tree(engine, &mut vst)?);
+        self.save_index()?;
+        outcome.map(|()| result)
+    }
+
+    /// What `restore` would do.
+    pub fn restore_plan(&mut self, target: &Id, paths: Option<&[Vec<u8>]>) -> Result<Restored> {
+        let capture = self.capture(None)?;
+        let target = self.engine.tree(target)?;
+        let changes = diff::trees(capture.vst.tree(), &target, self.engine)?;
+        let mut result = Restored { warnings: capture.warnings, ..Restored::default() };
+        for change in chosen(changes, paths) {
+            match change.new {
+                Some(_) => result.written.push(change.path),
+                None => result.deleted.push(change.path),
+            }
+        }
+        Ok(result)
+    }
+}
+
+/// The changes at or below the given paths.
+fn chosen(changes: Vec<Change>, paths: Option<&[Vec<u8>]>) -> Vec<Change> {
+    let Some(paths) = paths else {
+        return changes;
+    };
+    let is_below = |path: &[u8], above: &[u8]| {
+        path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+    };
+    changes
+        .into_iter()
+        .filter(|change| paths.iter().any(|path| path.is_empty() || is_below(&change.path, path)))
+        .collect()
+}
+
+/// One restore in progress.
+struct Restore<'a, 'e> {
+    engine: &'e Engine,
+    disk: Disk,
+    root: &'a Path,
+    index: &'a mut Index,
+    vst: &'a mut Vst,
+    result: Restored,
+    started_ns: i64,
+}
+
+impl Restore<'_, '_> {
+    fn run(&mut self, changes: &[Change]) -> Result<()> {
+        let is_directory = |entry: &Option<Entry>| {
+            entry.as_ref().is_some_and(|entry| entry.kind == EntryKind::Directory)
+        };
+        // What goes first makes room: files before the directories that held them, deepest first.
+        for change in changes.iter().rev() {
+            let gone = change.new.is_none();
+            if gone && !is_directory(&change.old) {
+                self.delete(&change.path)?;
+            } else if gone {
+                self.delete_directory(&change.path)?;
+            }
+        }
+        for change in changes {
+            match &change.new {
+                Some(entry) if entry.kind == EntryKind::Directory => {
+                    self.create_directory(&change.path)?;
+                }
+                Some(entry) => self.write(&change.path, entry)?,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn warn(&mut self, path: &[u8], reason: &str) {
+        self.result.warnings.push(Warning { path: path.to_vec(), reason: reason.to_owned() });
+    }
+
+    fn is_safe(&mut self, path: &[u8]) -> bool {
+        let known = self.index.get(path);
+        let safe = capture::is_as_known(self.root, path, known);
+        if !safe {
+            let reason = match known {
+                Some(_) => "changed while it was being restored; left as it is",
+                None => "an ignored or new file is in the way; left as it is",
+            };
+            self.warn(path, reason);
+        }
+        safe
+    }
+
+    fn delete(&mut self, path: &[u8]) -> Result<()> {
+        if self.is_safe(path) {
+            self.disk.remove_file(path)?;
+            self.forget(path)?;
+        }
+        Ok(())
+    }
+
+    fn delete_directory(&mut self, path: &[u8]) -> Result<()> {
+        // One that still holds ignored files stays.
+        if self.disk.remove_directory_if_empty(path)? {
+            self.forget(path)?;
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, path: &[u8]) -> Result<()> {
+        self.vst.delete_exact(path, self.engine)?;
+        self.index.remove(path);
+        self.result.deleted.push(path.to_vec());
+        Ok(())
+    }
+
+    fn create_directory(&mut self, path: &[u8]) -> Result<()> {
+        match self.disk.create_directory(path) {
+            Ok(()) => {}
+            Err(Error::UnsafePath { reason, .. }) => {
+                self.warn(path, &reason);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+        self.vst.create_directory(path, self.engine)?;
+        let stat = crate::platform::Stat::default();
+        let known = Known::new(EntryKind::Directory, stat, Id::UNSEALED, self.started_ns);
+        self.index.set(path, known);
+        self.result.written.push(path.to_vec());
+        Ok(())
+    }
+
+    fn write(&mut self, path: &[u8], entry: &Entry) -> Result<()> {
+        if !self.is_safe(path) {
+            return Ok(());
+        }
+        let stat = match self.engine.write_entry(&self.disk, path, entry, true) {
+            Ok(stat) => stat,
+            Err(Error::UnsafePath { reason, .. }) => {
+                self.warn(path, &reason);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        self.vst.set_stored(path, entry, self.engine)?;
+        self.index.set(path, Known::new(entry.kind, stat, entry.id, self.started_ns));
+        self.result.written.push(path.to_vec());
+        Ok(())
+    }
+}
