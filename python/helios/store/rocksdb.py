@@ -55,13 +55,23 @@ OBJECT = b"o"
 OPERATION = b"p"
 REFERENCE = b"r"
 
-BATCH_BYTES_MAX = 4 << 20
-MEMTABLE_BYTES = 32 << 20
-CACHE_BYTES = 32 << 20
-BLOCK_BYTES = 4 << 10
-BLOB_BYTES_MIN = 512
-BLOOM_BITS_PER_KEY = 10
+# Measured over 50 writers that each put 4 MiB of records of 70 to 2000 bytes under random ids, flush
+# and close. Bytes written repeat to 1%; times are p50 of reads that the block cache does not hold,
+# on two shared cores, where the same run differs by half: ranges are over all runs.
+#
+# Bytes written per byte put: level compaction 7.40; universal 3.86 at 4 runs, 2.49 at 8, 2.25 at
+# 16. With values of 512 bytes and more in blob files, which no compaction rewrites, 1.74 at 8 runs,
+# 1.40 at 12, 1.39 at 16; from 1024 bytes on 1.57; from 256 on 1.35, but 6% more on disk. A blob
+# file costs a hit some 3 us (12 to 15 us against 7 to 10), a run costs a miss 0.1 us.
 RUNS_MAX = 16
+BLOB_BYTES_MIN = 512
+# Blocks of 4, 8 and 16 KiB take the same on disk (1.02 bytes per byte put: records are compressed
+# already). A hit takes 7 to 10, 9 to 10 and 10 to 13 us.
+BLOCK_BYTES = 4 << 10
+BLOOM_BITS_PER_KEY = 10
+CACHE_BYTES = 32 << 20
+MEMTABLE_BYTES = 32 << 20
+BATCH_BYTES_MAX = 4 << 20
 
 PAGE_LEN = 1024
 """How many entries a scan reads at once."""
@@ -199,24 +209,8 @@ class RocksStore:
         ]
 
     def counts(self) -> StoreCounts:
-        encoded = self._read(_get, None, COUNTERS)
-        raw, zstd, splice, chunks, record_bytes = _decode_counters(encoded)
-        return StoreCounts(raw, zstd, splice, chunks, record_bytes, self._disk_bytes())
-
-    def _disk_bytes(self) -> int:
-        total = 0
-        try:
-            with os.scandir(self._path) as entries:
-                for entry in entries:
-                    try:
-                        total += entry.stat(follow_symlinks=False).st_size
-                    except FileNotFoundError:
-                        continue  # The writer has just dropped it.
-        except FileNotFoundError:
-            return 0
-        except OSError as error:
-            raise self._failure(error) from None
-        return total
+        """As the interface says; `disk_bytes` is that of tables and blob files."""
+        return self._read(_counts, StoreCounts())
 
     def refresh(self) -> None:
         with self._lock:
@@ -428,6 +422,15 @@ def _get(database: Rdict, key: bytes) -> bytes | None:
 def _get_all(database: Rdict, keys: list[Any]) -> list[bytes | None]:
     found: list[bytes | None] = database.get(keys) or []
     return found
+
+
+def _counts(database: Rdict) -> StoreCounts:
+    raw, zstd, splice, chunks, record_bytes = _decode_counters(database.get(COUNTERS))
+    disk_bytes = sum(
+        database.property_int_value(f"rocksdb.total-{files}-size") or 0
+        for files in ("sst-files", "blob-file")
+    )
+    return StoreCounts(raw, zstd, splice, chunks, record_bytes, disk_bytes)
 
 
 def _page(
