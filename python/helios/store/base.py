@@ -1,0 +1,145 @@
+"""What a store is: records by id, refs by name, operations by time.
+
+A record is the stored form of one object (`crates/helios-core/src/store/record.rs`). The store
+looks at its first two bytes only, kind and stored form, and does not verify it: the core does, on
+every read. Objects are immutable and content-addressed, so writing one twice changes nothing, and
+maintenance that died can be run again from the start.
+"""
+
+from __future__ import annotations
+
+from helios.errors import CorruptObject, InvalidId
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from types import TracebackType
+    from typing import Protocol, Self
+else:
+    # Importing `typing` costs 3 ms at start-up.
+    Protocol = object
+
+FORMS = ("raw", "zstd", "splice", "chunks")
+"""Names of the stored forms; a record's second byte is the index."""
+
+ID_HEX_LEN = 64
+
+
+class StoreCounts:
+    """What a store holds.
+
+    `raw`, `zstd`, `splice` and `chunks` are the numbers of objects by stored form, `record_bytes`
+    is the sum of the lengths of their records, `disk_bytes` what the store takes on disk.
+    """
+
+    __slots__ = ("chunks", "disk_bytes", "raw", "record_bytes", "splice", "zstd")
+
+    def __init__(
+        self,
+        raw: int = 0,
+        zstd: int = 0,
+        splice: int = 0,
+        chunks: int = 0,
+        record_bytes: int = 0,
+        disk_bytes: int = 0,
+    ) -> None:
+        self.raw = raw
+        self.zstd = zstd
+        self.splice = splice
+        self.chunks = chunks
+        self.record_bytes = record_bytes
+        self.disk_bytes = disk_bytes
+
+    @property
+    def objects(self) -> int:
+        """The number of all objects."""
+        return self.raw + self.zstd + self.splice + self.chunks
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={getattr(self, name)}" for name in self.__slots__)
+        return f"StoreCounts({fields})"
+
+
+class Store(Protocol):
+    """Records, refs and operations. Safe to use from several threads.
+
+    Every method raises `StorageError` if the medium fails or the store is closed, and
+    `CorruptObject` if what is stored is damaged; writing to a store that was opened for reading
+    raises `ReadOnlyRepository`.
+    """
+
+    def records(self, ids: Sequence[bytes]) -> list[bytes | None]:
+        """The stored record of each id (32 bytes), in order; None where the store has none."""
+
+    def put_records(self, records: Iterable[tuple[bytes, bytes]]) -> int:
+        """Adds (id, record) pairs; returns how many were new.
+
+        An id that is there already, or comes twice, keeps its first record. If it fails midway,
+        some of the records are there: repeat the call.
+        """
+
+    def reference(self, name: bytes) -> bytes | None:
+        """The value of a ref; None if there is no such ref."""
+
+    def references(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """(name, value) of the refs whose name begins with `prefix`, in the order of names."""
+
+    def put_references(self, changes: Mapping[bytes, bytes | None]) -> None:
+        """Sets refs, and deletes those whose new value is None: all of them, or none."""
+
+    def put_operations(self, operations: Iterable[tuple[tuple[int, int], bytes]]) -> None:
+        """Adds encoded operations, each under its position in the journal (segment, offset).
+
+        Positions are unique and ascend with time; an operation under a known position replaces
+        that one.
+        """
+
+    def operations(self, limit: int | None = None) -> Iterator[tuple[tuple[int, int], bytes]]:
+        """(position, operation) pairs, newest first; at most `limit` of them."""
+
+    def ids_with_prefix(self, hex_prefix: str, kind: int) -> list[bytes]:
+        """Ids, ascending, of the objects of a kind whose hexadecimal form begins with the prefix.
+
+        `kind` is 1 for blobs, 2 for tree nodes, 3 for snapshots. The prefix may have an odd
+        number of digits, of either case. Raises `InvalidId` if it is not hexadecimal.
+        """
+
+    def counts(self) -> StoreCounts:
+        """What the store holds, from counters that are kept up to date: no scan."""
+
+    def refresh(self) -> None:
+        """Makes a store that was opened for reading show what others have flushed since."""
+
+    def flush(self) -> None:
+        """Returns when everything that was put is durable, or raises."""
+
+    def close(self) -> None:
+        """Flushes and releases the store; once closed, nothing is left to do."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+
+def form_of(object_id: bytes, record: bytes) -> int:
+    """The stored form of a record, as an index of `FORMS`; `CorruptObject` if it has none."""
+    form = record[1] if len(record) > 1 else len(FORMS)
+    if form >= len(FORMS):
+        raise CorruptObject(
+            f"object {object_id.hex()} is corrupt: its record begins with {record[:3].hex()!r}, "
+            "which is no stored form; it was not stored"
+        )
+    return form
+
+
+def checked_prefix(hex_prefix: str) -> str:
+    """The prefix of an id in lower case; `InvalidId` if it cannot be one."""
+    lowered = hex_prefix.lower()
+    if len(lowered) > ID_HEX_LEN or lowered.strip("0123456789abcdef"):
+        raise InvalidId(f"invalid id prefix {hex_prefix!r}: want at most 64 hexadecimal digits")
+    return lowered

@@ -1,0 +1,338 @@
+"""The store on disk: the suite, and what only a store on disk has."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from helios.errors import HeliosError, ReadOnlyRepository, StorageError, StoreBusy
+from helios.store import RocksStore, Store
+from store_suite import StoreSuite, make_id, make_record
+
+PYTHON_ROOT = Path(__file__).parents[2] / "python"
+
+
+class TestRocksStore(StoreSuite):
+    @pytest.fixture(autouse=True)
+    def in_directory(self, tmp_path: Path) -> None:
+        self.path = tmp_path / "l2"
+
+    def make(self) -> Store:
+        return RocksStore.open(self.path, writable=True)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "l2"
+
+
+def fill(store: Store, *names: object) -> None:
+    store.put_records((make_id(name), make_record(repr(name).encode())) for name in names)
+
+
+def held(store: Store, *names: object) -> list[bool]:
+    return [record is not None for record in store.records([make_id(name) for name in names])]
+
+
+def run_python(script: str, *arguments: object) -> subprocess.Popen[str]:
+    """A process that can import helios and this directory, with pipes."""
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(PYTHON_ROOT), str(Path(__file__).parent)])
+    }
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_import_and_lazy_open_do_not_load_rocksdb(path: Path) -> None:
+    script = """
+import sys
+from helios.store import RocksStore
+store = RocksStore.open(sys.argv[1], writable=False)
+store.refresh(), store.records([bytes(32)]), store.close()
+print(sorted({"rocksdict", "dataclasses", "json"} & set(sys.modules)))
+"""
+    output, _ = run_python(script, path).communicate()
+    assert output.strip() == "[]"
+
+
+def test_everything_is_there_after_reopening(path: Path) -> None:
+    for generation in range(3):
+        with RocksStore.open(path, writable=True) as store:
+            assert store.counts().objects == generation
+            fill(store, generation)
+            store.put_references({b"main": make_id(generation)})
+            store.put_operations([((1, generation), b"%d" % generation)])
+    with RocksStore.open(path, writable=False) as store:
+        assert held(store, 0, 1, 2, 3) == [True, True, True, False]
+        assert store.reference(b"main") == make_id(2)
+        assert [operation for _, operation in store.operations()] == [b"2", b"1", b"0"]
+        counts = store.counts()
+        assert counts.objects == counts.raw == 3
+        assert counts.disk_bytes >= counts.record_bytes > 0
+
+
+def test_missing_database_reads_as_empty_and_is_not_made(path: Path) -> None:
+    with RocksStore.open(path, writable=False) as reader:
+        assert held(reader, 1, 2) == [False, False]
+        assert reader.reference(b"main") is None
+        assert list(reader.references(b"")) == list(reader.operations()) == []
+        assert reader.ids_with_prefix("ab", 3) == []
+        assert reader.counts().objects == reader.counts().disk_bytes == 0
+    assert not path.exists()
+
+
+def test_reader_refuses_to_write(path: Path) -> None:
+    with RocksStore.open(path, writable=False) as reader:
+        with pytest.raises(ReadOnlyRepository):
+            fill(reader, 1)
+        with pytest.raises(ReadOnlyRepository):
+            reader.put_references({b"main": make_id(1)})
+        with pytest.raises(ReadOnlyRepository):
+            reader.put_operations([((1, 1), b"commit")])
+        reader.flush()
+
+
+def test_reader_beside_a_writer_sees_what_was_flushed_after_refresh(path: Path) -> None:
+    reader = RocksStore.open(path, writable=False)
+    assert held(reader, 1) == [False]
+    with RocksStore.open(path, writable=True) as writer:
+        fill(writer, 1)
+        writer.flush()
+        assert held(reader, 1) == [False]
+        reader.refresh()
+        assert held(reader, 1) == [True]
+        fill(writer, 2)
+        reader.refresh()
+        assert held(reader, 1, 2) == [True, False]
+        writer.flush()
+        reader.refresh()
+        assert held(reader, 1, 2) == [True, True]
+    assert held(reader, 1, 2) == [True, True]
+    reader.close()
+
+
+def test_refresh_without_changes_keeps_the_database_open(path: Path) -> None:
+    with RocksStore.open(path, writable=True) as writer:
+        fill(writer, 1)
+    with RocksStore.open(path, writable=False) as reader:
+        assert held(reader, 1) == [True]
+        database = reader._database
+        reader.refresh()
+        assert reader._database is database
+
+
+def test_reader_outlives_the_compactions_of_writers(path: Path) -> None:
+    with RocksStore.open(path, writable=True) as writer:
+        fill(writer, "first")
+    with RocksStore.open(path, writable=False) as reader:
+        assert held(reader, "first") == [True]
+        tables = set(path.glob("*.sst"))
+        for n in range(40):
+            with RocksStore.open(path, writable=True) as writer:
+                fill(writer, n)
+        assert not tables & set(path.glob("*.sst"))
+        assert held(reader, "first", 39) == [True, False]
+        reader.refresh()
+        assert all(held(reader, "first", *range(40)))
+
+
+def test_short_writers_leave_few_tables(path: Path) -> None:
+    for n in range(60):
+        with RocksStore.open(path, writable=True) as writer:
+            fill(writer, n)
+    assert len(list(path.glob("*.sst"))) <= 17
+
+
+def test_threads_read_through_refreshes_and_a_close(path: Path) -> None:
+    with RocksStore.open(path, writable=True) as writer:
+        fill(writer, *range(100))
+        writer.flush()
+        reader = RocksStore.open(path, writable=False)
+        endings: list[str] = []
+
+        def read() -> None:
+            try:
+                while all(held(reader, *range(100)) + held(reader, 5)):
+                    pass
+                endings.append("a record was missing")
+            except HeliosError as error:
+                endings.append(str(error))
+
+        threads = [threading.Thread(target=read) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for n in range(100, 120):
+            fill(writer, n)
+            writer.flush()
+            reader.refresh()
+        reader.close()
+        for thread in threads:
+            thread.join()
+    assert endings == [f"{path}: the store is closed"] * 3
+
+
+def test_second_writer_is_told_who_holds_the_lock(path: Path) -> None:
+    with RocksStore.open(path, writable=True) as writer:
+        with pytest.raises(StoreBusy, match=f"process {os.getpid()} "):
+            RocksStore.open(path, writable=True)
+        fill(writer, 1)
+    RocksStore.open(path, writable=True).close()
+
+
+def test_second_writer_is_kept_out_where_there_is_no_flock(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("helios.store.lock.fcntl", None)
+    with RocksStore.open(path, writable=True), pytest.raises(StoreBusy):
+        RocksStore.open(path, writable=True)
+
+
+def test_writer_of_another_process_is_named_and_its_death_frees_the_lock(path: Path) -> None:
+    script = """
+import sys
+from helios.store import RocksStore
+store = RocksStore.open(sys.argv[1], writable=True)
+print("open", flush=True)
+sys.stdin.read()
+"""
+    process = run_python(script, path)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "open\n"
+    with pytest.raises(StoreBusy, match=f"process {process.pid} "):
+        RocksStore.open(path, writable=True)
+    with RocksStore.open(path, writable=False) as reader:
+        assert held(reader, 1) == [False]
+    process.kill()
+    process.communicate()
+    RocksStore.open(path, writable=True).close()
+
+
+def test_unfinished_iterators_do_not_keep_the_database_locked(path: Path) -> None:
+    store = RocksStore.open(path, writable=True)
+    store.put_operations(((1, n), b"") for n in range(3000))
+    iterator = store.operations()
+    next(iterator)
+    store.close()
+    RocksStore.open(path, writable=True).close()
+    with pytest.raises(StorageError, match="closed"):
+        list(iterator)
+
+
+def test_killed_writer_leaves_the_flushed_state(path: Path) -> None:
+    script = """
+import sys
+from helios.store import RocksStore
+from store_suite import make_id, make_record
+store = RocksStore.open(sys.argv[1], writable=True)
+def records(names):
+    for name in names:
+        yield make_id(name), make_record(b"x" * 3000)
+store.put_records(records(range(100)))
+store.put_references({b"main": make_id(99)})
+store.flush()
+store.put_references({b"main": make_id(100)})
+def endless():
+    name = 100
+    while True:
+        yield make_id(name), make_record(b"x" * 3000)
+        name += 1
+        if name == 4000:
+            print("putting", flush=True)
+store.put_records(endless())
+"""
+    process = run_python(script, path)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "putting\n"
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    for writable in (False, True):
+        with RocksStore.open(path, writable=writable) as store:
+            assert all(held(store, *range(100)))
+            assert store.reference(b"main") in (make_id(99), make_id(100))
+            count = store.counts().objects
+            assert count == len(store.ids_with_prefix("", 1)) >= 100
+            assert (store.reference(b"main") == make_id(100)) == (count > 100)
+
+
+def test_directory_that_may_not_be_written_is_read_only(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(ReadOnlyRepository):
+            RocksStore.open(tmp_path / "l2", writable=True)
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_path_that_cannot_be_a_database_is_a_storage_error(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="absent"):
+        RocksStore.open(tmp_path / "absent" / "l2", writable=True)
+    (tmp_path / "file").write_bytes(b"not a directory")
+    with pytest.raises(StorageError, match="file"):
+        RocksStore.open(tmp_path / "file", writable=True)
+    with pytest.raises(StorageError, match="file"):
+        RocksStore.open(tmp_path / "file", writable=False).records([make_id(1)])
+
+
+@pytest.fixture(scope="module")
+def intact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("intact") / "l2"
+    with RocksStore.open(path, writable=True) as store:
+        store.put_records((make_id(n), make_record(bytes([n]) * 20 * n)) for n in range(200))
+        store.put_references({b"main": make_id(1)})
+        store.put_operations([((1, 16), b"commit")])
+    return path
+
+
+# A truncated MANIFEST is missing: RocksDB takes it for one that a crash cut short, and goes on with
+# an older state.
+DAMAGE = [
+    (pattern, damage)
+    for pattern in ("CURRENT", "MANIFEST-*", "*.sst", "*.blob", "rocksdict*")
+    for damage in ("flip", "truncate", "empty", "delete")
+    if (pattern, damage) != ("MANIFEST-*", "truncate")
+]
+
+
+@pytest.mark.parametrize(("pattern", "damage"), DAMAGE)
+@pytest.mark.parametrize("writable", [False, True])
+def test_damage_is_reported_or_does_no_harm(
+    intact: Path, path: Path, pattern: str, damage: str, writable: bool
+) -> None:
+    shutil.copytree(intact, path)
+    files = list(path.glob(pattern))
+    assert files
+    for file in files:
+        content = bytearray(file.read_bytes())
+        if damage == "delete":
+            file.unlink()
+            continue
+        if damage == "flip":
+            for at in range(0, len(content), 97):
+                content[at] ^= 0x55
+        kept = {"flip": len(content), "truncate": len(content) // 2, "empty": 0}[damage]
+        file.write_bytes(content[:kept])
+    try:
+        with RocksStore.open(path, writable=writable) as store:
+            expected = [make_record(bytes([n]) * 20 * n) for n in range(200)]
+            ids = [make_id(n) for n in range(200)]
+            assert [store.records([object_id])[0] for object_id in ids] == expected
+            assert store.records(ids) == expected
+            assert store.reference(b"main") == make_id(1)
+            assert list(store.operations()) == [((1, 16), b"commit")]
+    except HeliosError as error:
+        assert str(path) in str(error)
+        assert error.__cause__ is None
