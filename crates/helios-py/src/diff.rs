@@ -1,15 +1,19 @@
 //! Differences of two trees.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use helios_core::diff::{self, take_renames};
 use helios_core::engine;
+use helios_core::error::Error;
+use helios_core::platform::{path_from_bytes, read_link};
 use helios_core::store::ObjectReader;
 use helios_core::tree::{Entry, EntryKind};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
 use crate::convert::path_to_python;
+use crate::engine::Shared;
 use crate::errors::Failure;
 
 /// One side of a change.
@@ -129,6 +133,8 @@ impl Rename {
 #[pyclass(frozen, module = "helios")]
 pub struct Diff {
     engine: Arc<engine::Engine>,
+    /// Where the new side is, if it is on disk and not stored.
+    root: Option<PathBuf>,
     added: Py<PyList>,
     changed: Py<PyList>,
     deleted: Py<PyList>,
@@ -139,7 +145,26 @@ impl Diff {
     pub fn new(
         py: Python<'_>,
         engine: Arc<engine::Engine>,
+        changes: Vec<diff::Change>,
+    ) -> PyResult<Diff> {
+        Diff::build(py, engine, changes, None)
+    }
+
+    /// A diff whose new side is what is on disk under `root`.
+    pub fn of_worktree(
+        py: Python<'_>,
+        shared: &Shared,
+        changes: Vec<diff::Change>,
+        root: PathBuf,
+    ) -> PyResult<Diff> {
+        Diff::build(py, Arc::clone(&shared.engine), changes, Some(root))
+    }
+
+    fn build(
+        py: Python<'_>,
+        engine: Arc<engine::Engine>,
         mut changes: Vec<diff::Change>,
+        root: Option<PathBuf>,
     ) -> PyResult<Diff> {
         changes.retain(|change| !is_directory_with_files(change));
         let renames = take_renames(&mut changes);
@@ -158,7 +183,7 @@ impl Diff {
             renamed.append(Py::new(py, Rename { from, to, entry })?)?;
         }
         let [added, changed, deleted] = lists.map(Bound::unbind);
-        Ok(Diff { engine, added, changed, deleted, renamed: renamed.unbind() })
+        Ok(Diff { engine, root, added, changed, deleted, renamed: renamed.unbind() })
     }
 }
 
@@ -189,8 +214,8 @@ impl Diff {
         self.renamed.clone_ref(py)
     }
 
-    /// The unified diff of one change, as bytes; `None` if either side is binary. Both sides must
-    /// be stored: a change of an uncommitted VST has no text yet.
+    /// The unified diff of one change, as bytes; `None` if either side is binary. The new side of a
+    /// worktree's change is read from disk; a change of an uncommitted VST has no text yet.
     fn text<'py>(
         &self,
         py: Python<'py>,
@@ -210,7 +235,18 @@ impl Diff {
         };
         let (old_name, new_name) = (name(change.old, "a"), name(change.new, "b"));
         let text = py.detach(|| -> Result<_, Failure> {
-            let (old, new) = (content(change.old)?, content(change.new)?);
+            let old = content(change.old)?;
+            let new = match (&self.root, change.new.0) {
+                (Some(root), Some(entry)) if entry.kind.has_content() => {
+                    let place = root.join(path_from_bytes(&change.path));
+                    let read = match entry.kind {
+                        EntryKind::Symlink => read_link(&place),
+                        _ => std::fs::read(&place),
+                    };
+                    read.map_err(|error| Error::io(&place, error))?.into()
+                }
+                _ => content(change.new)?,
+            };
             Ok(diff::unified(&old, &new, &old_name, &new_name))
         })?;
         Ok(text.map(|text| PyBytes::new(py, &text)))

@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
+use helios_core::engine::materialize::Selection;
+use helios_core::engine::progress::Phase;
 use helios_core::engine::{self, refs};
 use helios_core::error::Error;
 use helios_core::id::Id;
@@ -24,6 +26,7 @@ use crate::errors::Failure;
 use crate::snapshot::Snapshot;
 use crate::store::PythonStore;
 use crate::vst::Vst;
+use crate::worktree::{warnings_to_python, Warned, Worktree};
 
 /// This many sealed segments (of 4 MiB) wait in the journal before maintenance is started.
 const SEALED_SEGMENTS_MAX: usize = 4;
@@ -275,6 +278,35 @@ impl Engine {
             Ok(engine.diff(&old, &engine.tree(&new)?)?)
         })?;
         Diff::new(py, Arc::clone(&self.shared.engine), changes)
+    }
+
+    /// The directory `root` as a worktree; `directory` holds its index and lock.
+    fn worktree(&self, root: PathBuf, directory: PathBuf, excludes_file: Option<PathBuf>) -> Worktree {
+        Worktree::new(Arc::clone(&self.shared), root, directory, excludes_file)
+    }
+
+    /// Writes a snapshot's files to a directory: files, bytes, warnings.
+    fn materialize<'py>(
+        &self,
+        py: Python<'py>,
+        snapshot: &str,
+        out: PathBuf,
+        include: Vec<String>,
+        exclude: Vec<String>,
+        paths: Option<Vec<Vec<u8>>>,
+    ) -> PyResult<(u64, u64, Vec<Warned<'py>>)> {
+        let id = parse_id(snapshot)?;
+        let selection = Selection { include, exclude, paths };
+        let engine = self.core();
+        let result = py.detach(|| engine.materialize(&id, &out, &selection));
+        engine.progress().begin(Phase::Idle, 0);
+        let written = result.map_err(Failure::from)?;
+        Ok((written.files, written.bytes, warnings_to_python(py, written.warnings)?))
+    }
+
+    /// How far a long call in another thread has got: phase, done, total.
+    fn progress(&self) -> Option<(&'static str, u64, u64)> {
+        self.core().progress().get().map(|(phase, done, total)| (phase.name(), done, total))
     }
 
     #[getter]

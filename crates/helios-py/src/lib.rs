@@ -13,6 +13,7 @@ mod errors;
 mod snapshot;
 mod store;
 mod vst;
+mod worktree;
 
 use pyo3::prelude::*;
 
@@ -23,6 +24,7 @@ const HEAVY_BYTES: u64 = 256 << 10;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::Engine>()?;
     module.add_class::<vst::Vst>()?;
+    module.add_class::<worktree::Worktree>()?;
     module.add_class::<snapshot::Snapshot>()?;
     module.add_class::<snapshot::CommitStats>()?;
     module.add_class::<diff::Diff>()?;

@@ -14,7 +14,7 @@ use crate::id::Id;
 use crate::object::Kind;
 use crate::platform::{self, Stat};
 use crate::store::chunk;
-use crate::store::record::{self, Base, Chunk};
+use crate::store::record::{Base, Chunk};
 use crate::store::ObjectReader;
 use crate::tree::{Entry, EntryKind, Tree};
 use crate::vst::Vst;

@@ -1,0 +1,143 @@
+//! Worktrees: status, commit and restore of a directory, without the GIL.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use helios_core::engine::commit::CommitOptions;
+use helios_core::engine::progress::Phase;
+use helios_core::engine::worktree::Worktree as Core;
+use helios_core::worktree::Warning;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::convert::{parse_id, path_to_python, Content};
+use crate::diff::Diff;
+use crate::engine::Shared;
+use crate::errors::Failure;
+use crate::snapshot::Snapshot;
+
+/// A path and the reason why it was passed over.
+pub type Warned<'py> = (Bound<'py, PyAny>, String);
+/// Paths written, paths deleted, warnings.
+type Restored<'py> = (Vec<Bound<'py, PyAny>>, Vec<Bound<'py, PyAny>>, Vec<Warned<'py>>);
+
+pub fn warnings_to_python<'py>(
+    py: Python<'py>,
+    warnings: Vec<Warning>,
+) -> PyResult<Vec<Warned<'py>>> {
+    warnings
+        .into_iter()
+        .map(|warning| Ok((path_to_python(py, &warning.path)?, warning.reason)))
+        .collect()
+}
+
+#[pyclass(frozen, module = "helios._core")]
+pub struct Worktree {
+    shared: Arc<Shared>,
+    root: PathBuf,
+    directory: PathBuf,
+    excludes_file: Option<PathBuf>,
+}
+
+impl Worktree {
+    pub fn new(
+        shared: Arc<Shared>,
+        root: PathBuf,
+        directory: PathBuf,
+        excludes_file: Option<PathBuf>,
+    ) -> Worktree {
+        Worktree { shared, root, directory, excludes_file }
+    }
+
+    /// Runs `body` under the worktree's lock and without the GIL.
+    fn run<T: Send>(
+        &self,
+        py: Python<'_>,
+        body: impl FnOnce(&mut Core<'_>) -> helios_core::error::Result<T> + Send,
+    ) -> PyResult<T> {
+        let engine = &*self.shared.engine;
+        let result = py.detach(|| -> Result<T, Failure> {
+            let excludes = self.excludes_file.clone();
+            let mut worktree = Core::open(engine, &self.root, &self.directory, excludes)?;
+            Ok(body(&mut worktree)?)
+        });
+        engine.progress().begin(Phase::Idle, 0);
+        Ok(result?)
+    }
+}
+
+fn paths_to_python<'py>(
+    py: Python<'py>,
+    paths: Vec<Vec<u8>>,
+) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    paths.iter().map(|path| path_to_python(py, path)).collect()
+}
+
+#[pymethods]
+impl Worktree {
+    /// What differs between a snapshot (None: nothing) and the disk, and warnings.
+    fn status<'py>(
+        &self,
+        py: Python<'py>,
+        head: Option<&str>,
+    ) -> PyResult<(Diff, Vec<Warned<'py>>)> {
+        let head = head.map(parse_id).transpose()?;
+        let (changes, warnings) = self.run(py, |worktree| worktree.status(head))?;
+        let diff = Diff::of_worktree(py, &self.shared, changes, self.root.clone())?;
+        Ok((diff, warnings_to_python(py, warnings)?))
+    }
+
+    /// Commits the disk to a branch; the snapshot and warnings.
+    #[pyo3(signature = (branch, message, *, author, metadata, allow_empty, command))]
+    #[allow(clippy::too_many_arguments)]
+    fn commit<'py>(
+        &self,
+        py: Python<'py>,
+        branch: &str,
+        message: &str,
+        author: Option<&str>,
+        metadata: Option<&Bound<'py, PyDict>>,
+        allow_empty: bool,
+        command: &str,
+    ) -> PyResult<(Snapshot, Vec<Warned<'py>>)> {
+        let mut options = CommitOptions {
+            message: message.into(),
+            author: author.map_or_else(|| self.shared.author.clone(), |name| name.into()),
+            allow_empty,
+            actor: self.shared.actor.clone(),
+            command: command.into(),
+            ..CommitOptions::default()
+        };
+        if let Some(metadata) = metadata {
+            for (key, value) in metadata {
+                let value: Content = value.extract()?;
+                options.metadata.insert(key.extract::<String>()?.into(), value.0.to_vec());
+            }
+        }
+        let (committed, warnings) =
+            self.run(py, |worktree| worktree.commit(branch, &options))?;
+        self.shared.after_commit();
+        Ok((Snapshot::committed(committed), warnings_to_python(py, warnings)?))
+    }
+
+    /// Brings the disk, which must just have been committed, to a snapshot.
+    #[pyo3(signature = (snapshot, paths, *, dry_run))]
+    fn restore<'py>(
+        &self,
+        py: Python<'py>,
+        snapshot: &str,
+        paths: Option<Vec<Vec<u8>>>,
+        dry_run: bool,
+    ) -> PyResult<Restored<'py>> {
+        let target = parse_id(snapshot)?;
+        let restored = self.run(py, |worktree| match dry_run {
+            true => worktree.restore_plan(&target, paths.as_deref()),
+            false => worktree.restore(&target, paths.as_deref()),
+        })?;
+        Ok((
+            paths_to_python(py, restored.written)?,
+            paths_to_python(py, restored.deleted)?,
+            warnings_to_python(py, restored.warnings)?,
+        ))
+    }
+}

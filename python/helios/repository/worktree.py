@@ -1,0 +1,222 @@
+"""The worktree: a directory on disk that follows a branch."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from helios import errors
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from helios._core import Diff, Engine, Snapshot
+    from helios.repository.repository import Path, Repository
+
+DEFAULT_BRANCH = "main"
+
+
+class Warning(NamedTuple):
+    """A path that was passed over, and why."""
+
+    path: str
+    reason: str
+
+
+class Committed(NamedTuple):
+    """The snapshot (its `stats` are None if nothing had changed), and warnings."""
+
+    snapshot: Snapshot
+    warnings: list[Warning]
+
+
+class Status(NamedTuple):
+    """The branch, its snapshot's id if it has one, and how the disk differs from it."""
+
+    branch: str
+    base: str | None
+    diff: Diff
+    warnings: list[Warning]
+
+
+class Restored(NamedTuple):
+    """What a restore wrote and deleted; `safety` holds what was on disk before, if it was new."""
+
+    snapshot: Snapshot
+    safety: Snapshot | None
+    written: list[str]
+    deleted: list[str]
+    warnings: list[Warning]
+
+
+class Switched(NamedTuple):
+    """The branch that the worktree follows now, its snapshot, and what changed on disk."""
+
+    branch: str
+    snapshot: Snapshot | None
+    safety: Snapshot | None
+    written: list[str]
+    deleted: list[str]
+    warnings: list[Warning]
+
+
+class Worktree:
+    """The directory beside the repository. One process at a time works on it; others wait."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        repository: Repository,
+        directory: str,
+        excludes_file: str | None,
+    ) -> None:
+        """Use `Repository.worktree`."""
+        self._engine = engine
+        self._repository = repository
+        self._root = os.path.dirname(directory)
+        self._directory = os.path.join(directory, "worktree")
+        self._core = engine.worktree(self._root, self._directory, excludes_file)
+
+    @property
+    def root(self) -> str:
+        """The worktree's directory."""
+        return self._root
+
+    @property
+    def branch(self) -> str:
+        """The branch that the worktree follows."""
+        try:
+            with open(os.path.join(self._directory, "head"), encoding="utf-8") as file:
+                return file.read().rstrip("\n") or DEFAULT_BRANCH
+        except FileNotFoundError:
+            return DEFAULT_BRANCH
+
+    def _follow(self, branch: str) -> None:
+        path = os.path.join(self._directory, "head")
+        temporary = f"{path}.{os.getpid()}"
+        try:
+            os.makedirs(self._directory, exist_ok=True)
+            with open(temporary, "w", encoding="utf-8") as file:
+                file.write(f"{branch}\n")
+            os.replace(temporary, path)
+        except OSError as error:
+            raise errors.StorageError(f"{path}: {error.strerror}", errno=error.errno) from error
+
+    def status(self) -> Status:
+        """How the disk differs from the branch's snapshot."""
+        branch = self.branch
+        base = self._engine.branch(branch)
+        diff, warnings = self._core.status(base)
+        return Status(branch, base, diff, _warnings(warnings))
+
+    def diff(self, revision: str | Snapshot) -> Diff:
+        """How the disk differs from any snapshot."""
+        return self._core.status(self._repository.resolve(revision))[0]
+
+    def commit(
+        self,
+        message: str = "",
+        *,
+        author: str | None = None,
+        metadata: Mapping[str, bytes | str] | None = None,
+        allow_empty: bool = False,
+    ) -> Committed:
+        """Commits what is on disk to the branch.
+
+        If that equals the branch's snapshot, nothing is written and the snapshot is given back,
+        unless `allow_empty`. What cannot be read is passed over with a warning. Raises
+        `BranchMoved` if another process moved the branch meanwhile; the snapshot is kept.
+        """
+        return self._commit(message, author, metadata, allow_empty, "commit")
+
+    def _commit(
+        self,
+        message: str,
+        author: str | None,
+        metadata: Mapping[str, bytes | str] | None,
+        allow_empty: bool,
+        command: str,
+    ) -> Committed:
+        snapshot, warnings = self._core.commit(
+            self.branch,
+            message,
+            author=author,
+            metadata=None if metadata is None else dict(metadata),
+            allow_empty=allow_empty,
+            command=command,
+        )
+        return Committed(snapshot, _warnings(warnings))
+
+    def _secure(self, command: str) -> tuple[Snapshot | None, list[Warning]]:
+        """Commits what is on disk and not committed yet; the snapshot, if there was anything."""
+        snapshot, warnings = self._commit(f"before {command}", None, None, False, command)
+        return (snapshot if snapshot.stats is not None else None), warnings
+
+    def restore(
+        self,
+        revision: str | Snapshot,
+        *,
+        paths: Iterable[Path] | None = None,
+        dry_run: bool = False,
+    ) -> Restored:
+        """Brings the disk, or the given paths of it, to a snapshot.
+
+        What is on disk and not committed is committed first, so that a restore can be undone by
+        restoring `safety`. The branch stays where it is; the next commit records the result.
+        Ignored files are never touched. With `dry_run` nothing is written, and the lists say what
+        would be.
+        """
+        target = self._repository.snapshot(revision)
+        chosen = None if paths is None else [self._inside(path, target) for path in paths]
+        safety, warned = (None, []) if dry_run else self._secure(f"restore {target.id[:12]}")
+        written, deleted, warnings = self._core.restore(target.id, chosen, dry_run=dry_run)
+        return Restored(target, safety, written, deleted, warned + _warnings(warnings))
+
+    def _inside(self, path: Path, target: Snapshot) -> bytes:
+        """A path as the tree names it: relative to the root. It must be there or in the target."""
+        given = os.fsdecode(path)
+        absolute = os.path.normpath(os.path.join(self._root, given))
+        relative = os.path.relpath(absolute, self._root)
+        if relative == os.curdir:
+            return b""
+        if relative.startswith(os.pardir + os.sep) or relative == os.pardir:
+            raise errors.InvalidPath(f"{given!r} is outside of the worktree {self._root}")
+        encoded = os.fsencode(relative.replace(os.sep, "/"))
+        on_disk = os.path.lexists(absolute)
+        if not on_disk and not self._engine.vst_of_snapshot(target.id).exists(encoded):
+            raise errors.PathNotFound(
+                f"{given!r} is neither in snapshot {target.id[:12]} nor on disk"
+            )
+        return encoded
+
+    def switch(self, branch: str, *, create: bool = False) -> Switched:
+        """Follows another branch, and brings the disk to its snapshot.
+
+        What is on disk and not committed is committed to the old branch first. With `create` the
+        branch is made at the old one's snapshot.
+        """
+        known = self._engine.branch(branch)
+        if known is None and not create:
+            raise errors.UnknownRevision(
+                f"there is no branch {branch!r}; `switch -c {branch}` makes it"
+            )
+        if known is not None and create:
+            raise errors.BranchExists(f"branch {branch!r} exists already")
+        safety, warned = self._secure(f"switch {branch}")
+        if create:
+            head = self._engine.branch(self.branch)
+            if head is not None:
+                self._engine.move_branch(branch, None, head, f"switch -c {branch}")
+            self._follow(branch)
+            snapshot = None if head is None else self._engine.snapshot(head)
+            return Switched(branch, snapshot, safety, [], [], warned)
+        assert known is not None
+        written, deleted, warnings = self._core.restore(known, None, dry_run=False)
+        self._follow(branch)
+        snapshot = self._engine.snapshot(known)
+        return Switched(branch, snapshot, safety, written, deleted, warned + _warnings(warnings))
+
+
+def _warnings(found: list[tuple[str, str]]) -> list[Warning]:
+    return [Warning(path, reason) for path, reason in found]
