@@ -117,8 +117,8 @@ def test_no_large_file_is_tracked() -> None:
 @pytest.mark.parametrize(
     ("rule", "path", "text"),
     [
-        (long_file, "python/helios/a.py", "x = 1\n" * 701),
-        (long_line, "crates/helios-core/src/a.rs", "x" * 101),
+        (long_file, "python/helios/a.py", "x = 1\n" * (LINES_MAX + 1)),
+        (long_line, "crates/helios-core/src/a.rs", "x" * (COLUMNS_MAX + 1)),
         (unfinished, "python/helios/a.py", "# TO" + "DO: later"),
         (unfinished, "crates/helios-core/src/a.rs", "fn f() { to" + "do!() }"),
         (unwrapped, "crates/helios-core/src/a.rs", "fn f() { g().unwrap(); }"),
