@@ -149,7 +149,7 @@ class BranchMoved(Conflict):
 
     `branch` is its name; `expected` and `actual` are hexadecimal ids, None where the branch was
     expected not to exist, or does not; `snapshot` is the id of the caller's own snapshot, which is
-    kept: merge it, or put a branch on it.
+    kept (None if the branch was to be deleted): put a branch on it to go on from there.
     """
 
     code = "branch-moved"
@@ -161,7 +161,7 @@ class BranchMoved(Conflict):
         branch: str,
         expected: str | None,
         actual: str | None,
-        snapshot: str,
+        snapshot: str | None,
     ) -> None:
         super().__init__(message)
         self.branch = branch
