@@ -281,7 +281,12 @@ impl Engine {
     }
 
     /// The directory `root` as a worktree; `directory` holds its index and lock.
-    fn worktree(&self, root: PathBuf, directory: PathBuf, excludes_file: Option<PathBuf>) -> Worktree {
+    fn worktree(
+        &self,
+        root: PathBuf,
+        directory: PathBuf,
+        excludes_file: Option<PathBuf>,
+    ) -> Worktree {
         Worktree::new(Arc::clone(&self.shared), root, directory, excludes_file)
     }
 

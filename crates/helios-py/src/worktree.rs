@@ -66,10 +66,7 @@ impl Worktree {
     }
 }
 
-fn paths_to_python<'py>(
-    py: Python<'py>,
-    paths: Vec<Vec<u8>>,
-) -> PyResult<Vec<Bound<'py, PyAny>>> {
+fn paths_to_python<'py>(py: Python<'py>, paths: Vec<Vec<u8>>) -> PyResult<Vec<Bound<'py, PyAny>>> {
     paths.iter().map(|path| path_to_python(py, path)).collect()
 }
 
@@ -114,8 +111,7 @@ impl Worktree {
                 options.metadata.insert(key.extract::<String>()?.into(), value.0.to_vec());
             }
         }
-        let (committed, warnings) =
-            self.run(py, |worktree| worktree.commit(branch, &options))?;
+        let (committed, warnings) = self.run(py, |worktree| worktree.commit(branch, &options))?;
         self.shared.after_commit();
         Ok((Snapshot::committed(committed), warnings_to_python(py, warnings)?))
     }

@@ -1,1 +1,300 @@
+//! The engine end to end, without Python: commits, reopening, torn and damaged journals.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::commit::CommitOptions;
+use super::*;
+use crate::tree::EntryKind;
+
+const CACHE_BYTES: usize = 1 << 20;
+
+fn repository() -> (tempfile::TempDir, Engine) {
+    let directory = tempfile::tempdir().unwrap();
+    Engine::init(directory.path()).unwrap();
+    let engine = open(directory.path());
+    (directory, engine)
+}
+
+fn open(directory: &Path) -> Engine {
+    Engine::open(directory, Durability::Process, CACHE_BYTES, None).unwrap()
+}
+
+fn write(vst: &mut Vst, engine: &Engine, path: &str, content: &str) {
+    let bytes: Arc<[u8]> = Arc::from(content.as_bytes());
+    vst.write(path.as_bytes(), bytes, EntryKind::File, engine).unwrap();
+}
+
+fn read(vst: &Vst, engine: &Engine, path: &str) -> String {
+    String::from_utf8(vst.read(path.as_bytes(), engine).unwrap().to_vec()).unwrap()
+}
+
+fn commit(vst: &mut Vst, engine: &Engine, message: &str) -> Id {
+    let options = CommitOptions { message: message.into(), ..CommitOptions::default() };
+    engine.commit(vst, &options).unwrap().id
+}
+
+fn segment(directory: &Path) -> PathBuf {
+    let mut found: Vec<PathBuf> = fs::read_dir(directory.join("journal"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "journal"))
+        .collect();
+    found.sort();
+    found.pop().unwrap()
+}
+
+#[test]
+fn commits_survive_reopening() {
+    let (directory, engine) = repository();
+    let mut vst = engine.vst_of_branch("main").unwrap();
+    write(&mut vst, &engine, "src/a.txt", "one");
+    let first = commit(&mut vst, &engine, "first");
+    write(&mut vst, &engine, "src/a.txt", "two");
+    let second = commit(&mut vst, &engine, "second");
+    drop(engine);
+
+    let engine = open(directory.path());
+    assert_eq!(engine.branches().unwrap()["main"], second);
+    assert_eq!(engine.snapshot(&second).unwrap().parents, vec![first]);
+    let old = engine.vst(Some(first), None).unwrap();
+    assert_eq!(read(&old, &engine, "src/a.txt"), "one");
+    assert_eq!(read(&engine.vst_of_branch("main").unwrap(), &engine, "src/a.txt"), "two");
+}
+
+#[test]
+fn nothing_changed_is_nothing_written() {
+    let (_directory, engine) = repository();
+    let mut vst = engine.vst_of_branch("main").unwrap();
+    write(&mut vst, &engine, "a", "one");
+    let first = commit(&mut vst, &engine, "");
+    let size = engine.journal().size();
+    write(&mut vst, &engine, "a", "two");
+    write(&mut vst, &engine, "a", "one");
+    let again = engine.commit(&mut vst, &CommitOptions::default()).unwrap();
+    assert_eq!((again.id, again.is_new), (first, false));
+    assert_eq!(engine.journal().size(), size);
+    let options = CommitOptions { allow_empty: true, ..CommitOptions::default() };
+    assert!(engine.commit(&mut vst, &options).unwrap().is_new);
+}
+
+#[test]
+fn forks_go_their_own_ways() {
+    let (_directory, engine) = repository();
+    let mut vst = engine.vst_of_branch("main").unwrap();
+    write(&mut vst, &engine, "a", "base");
+    write(&mut vst, &engine, "b", "not committed");
+    let mut fork = vst.fork(None);
+    write(&mut fork, &engine, "a", "fork");
+    let forked = commit(&mut fork, &engine, "fork");
+    assert_eq!(read(&vst, &engine, "a"), "base");
+    let main = commit(&mut vst, &engine, "main");
+    assert_eq!(read(&engine.vst(Some(forked), None).unwrap(), &engine, "b"), "not committed");
+    assert_eq!(engine.branches().unwrap()["main"], main);
+}
+
+#[test]
+fn the_loser_of_a_race_keeps_its_snapshot() {
+    let (directory, engine) = repository();
+    let mut vst = engine.vst_of_branch("main").unwrap();
+    write(&mut vst, &engine, "a", "base");
+    let base = commit(&mut vst, &engine, "base");
+    let other = open(directory.path());
+    let mut late = other.vst_of_branch("main").unwrap();
+    write(&mut vst, &engine, "a", "winner");
+    let winner = commit(&mut vst, &engine, "winner");
+    write(&mut late, &other, "a", "loser");
+    match other.commit(&mut late, &CommitOptions::default()) {
+        Err(Error::BranchMoved { branch, expected, actual, yours }) => {
+            assert_eq!((branch.as_str(), expected, actual), ("main", Some(base), Some(winner)));
+            let engine = open(directory.path());
+            let kept = engine.vst(Some(yours), None).unwrap();
+            assert_eq!(read(&kept, &engine, "a"), "loser");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(open(directory.path()).branches().unwrap()["main"], winner);
+}
+
+#[test]
+fn two_engines_see_each_others_commits() {
+    let (directory, engine) = repository();
+    let other = open(directory.path());
+    for round in 0..20 {
+        let (writer, reader) = if round % 2 == 0 { (&engine, &other) } else { (&other, &engine) };
+        let mut vst = writer.vst_of_branch("main").unwrap();
+        write(&mut vst, writer, "n", &round.to_string());
+        commit(&mut vst, writer, "");
+        let vst = reader.vst_of_branch("main").unwrap();
+        assert_eq!(read(&vst, reader, "n"), round.to_string());
+    }
+}
+
+#[test]
+fn segments_rotate_and_are_read_back() {
+    let (directory, engine) = repository();
+    let mut vst = engine.vst_of_branch("main").unwrap();
+    let mut state = 1u64;
+    for n in 0..40 {
+        let noise: String = (0..300_000)
+            .map(|_| {
+                state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                char::from(b'a' + ((state >> 40) % 26) as u8)
+            })
+            .collect();
+        write(&mut vst, &engine, &format!("noise{n}"), &noise);
+        commit(&mut vst, &engine, "");
+    }
+    assert!(engine.journal().sealed_count() >= 1);
+    let again = open(directory.path());
+    let other = again.vst_of_branch("main").unwrap();
+    assert_eq!(read(&other, &again, "noise0"), read(&vst, &engine, "noise0"));
+    assert_eq!(again.journal().size().1, engine.journal().size().1);
+}
+
+#[test]
+fn a_cut_at_every_byte_of_the_last_frame_loses_that_frame_only() {
+    let (directory, engine) = repository();
+    let mut vst = engine.vst_of_branch("main").unwrap();
+    write(&mut vst, &engine, "a", "one");
+    let first = commit(&mut vst, &engine, "first");
+    let path = segment(directory.path());
+    let before = fs::metadata(&path).unwrap().len() as usize;
+    write(&mut vst, &engine, "a", "two");
+    commit(&mut vst, &engine, "second");
+    let whole = fs::read(&path).unwrap();
+    drop(engine);
+    for cut in before..whole.len() {
+        fs::write(&path, &whole[..cut]).unwrap();
+        let engine = open(directory.path());
+        assert_eq!(engine.branches().unwrap()["main"], first, "cut at {cut}");
+        let mut vst = engine.vst_of_branch("main").unwrap();
+        write(&mut vst, &engine, "a", "three");
+        commit(&mut vst, &engine, "third");
+        let engine = open(directory.path());
+        assert_eq!(read(&engine.vst_of_branch("main").unwrap(), &engine, "a"), "three");
+        assert!(engine.journal().damage().is_empty());
+        if cut > before {
+            let lost = directory.path().join("journal/lost");
+            let kept = fs::read_dir(&lost).unwrap().next().unwrap().unwrap().path();
+            // Trailing zeros cannot be told from space that was never written.
+            let end = whole[before..cut].iter().rposition(|byte| *byte != 0).unwrap() + 1;
+            assert_eq!(fs::read(kept).unwrap(), &whole[before..before + end]);
+            fs::remove_dir_all(lost).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_flipped_byte_in_a_frame_loses_that_frame_and_is_reported() {
+    let (directory, engine) = repository();
+    let path = segment(directory.path());
+    let mut vst = engine.vst_of_branch("main").unwrap();
+    write(&mut vst, &engine, "a", "one");
+    commit(&mut vst, &engine, "first");
+    let start = fs::metadata(&path).unwrap().len() as usize;
+    let mut fork = vst.fork(Some(refs::branch_ref("side").unwrap())).on_new_branch();
+    write(&mut fork, &engine, "a", "two");
+    commit(&mut fork, &engine, "second");
+    let end = fs::metadata(&path).unwrap().len() as usize;
+    write(&mut vst, &engine, "b", "three");
+    let third = commit(&mut vst, &engine, "third");
+    let whole = fs::read(&path).unwrap();
+    drop(engine);
+    for at in start..end {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x41;
+        fs::write(&path, &damaged).unwrap();
+        let engine = open(directory.path());
+        let damage = engine.journal().damage();
+        assert_eq!(damage.len(), 1, "byte {at}");
+        assert_eq!((damage[0].offset, damage[0].len), (start as u64, (end - start) as u64));
+        let branches = engine.branches().unwrap();
+        assert_eq!(branches.get("main"), Some(&third));
+        assert_eq!(branches.get("side"), None);
+        assert_eq!(read(&engine.vst_of_branch("main").unwrap(), &engine, "b"), "three");
+        drop(engine);
+        assert_eq!(fs::read(&path).unwrap(), damaged, "damage is never overwritten");
+    }
+}
+
+#[test]
+fn a_newer_format_is_refused() {
+    let (directory, engine) = repository();
+    drop(engine);
+    fs::write(directory.path().join("format"), "helios 99\n").unwrap();
+    let opened = Engine::open(directory.path(), Durability::Process, CACHE_BYTES, None);
+    assert!(matches!(opened, Err(Error::FormatTooNew(_, 99, FORMAT))));
+}
+
+#[test]
+fn long_histories_of_small_edits_stay_small_and_readable() {
+    let (directory, engine) = repository();
+    let mut vst = engine.vst_of_branch("main").unwrap();
+    for n in 0..300 {
+        write(&mut vst, &engine, &format!("d/{n}"), &"line of text\n".repeat(100));
+    }
+    commit(&mut vst, &engine, "");
+    let before = engine.journal().size().0;
+    let mut ids = Vec::new();
+    for n in 0..100 {
+        let content = format!("{}edit {n}\n", "line of text\n".repeat(100));
+        write(&mut vst, &engine, "d/7", &content);
+        ids.push((commit(&mut vst, &engine, ""), content));
+    }
+    let each = (engine.journal().size().0 - before) / 100;
+    assert!(each < 2500, "{each} bytes a commit");
+    let engine = open(directory.path());
+    for (id, content) in ids {
+        assert_eq!(read(&engine.vst(Some(id), None).unwrap(), &engine, "d/7"), content);
+    }
+}
+
+#[test]
+fn large_blobs_are_chunked_and_share_chunks() {
+    let (directory, engine) = repository();
+    let mut state = 7u64;
+    let mut noise: Vec<u8> = (0..6 << 20)
+        .map(|_| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 56) as u8
+        })
+        .collect();
+    let mut vst = engine.vst_of_branch("main").unwrap();
+    vst.write(b"big", Arc::from(&noise[..]), EntryKind::File, &engine).unwrap();
+    commit(&mut vst, &engine, "");
+    let before = engine.journal().size().0;
+    noise.insert(3 << 20, 9);
+    vst.write(b"big", Arc::from(&noise[..]), EntryKind::File, &engine).unwrap();
+    commit(&mut vst, &engine, "");
+    assert!(engine.journal().size().0 - before < 3 << 20);
+    let again = open(directory.path());
+    let vst = again.vst_of_branch("main").unwrap();
+    assert_eq!(&vst.read(b"big", &again).unwrap()[..], &noise[..]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn garbage_behind_the_journal_is_kept_aside(garbage in proptest::collection::vec(any::<u8>(), 1..300)) {
+        let (directory, engine) = repository();
+        let mut vst = engine.vst_of_branch("main").unwrap();
+        write(&mut vst, &engine, "a", "one");
+        commit(&mut vst, &engine, "");
+        drop(engine);
+        let path = segment(directory.path());
+        let mut bytes = fs::read(&path).unwrap();
+        bytes.extend_from_slice(&garbage);
+        fs::write(&path, &bytes).unwrap();
+        let engine = open(directory.path());
+        let mut vst = engine.vst_of_branch("main").unwrap();
+        write(&mut vst, &engine, "a", "two");
+        commit(&mut vst, &engine, "");
+        let engine = open(directory.path());
+        prop_assert_eq!(read(&engine.vst_of_branch("main").unwrap(), &engine, "a"), "two");
+    }
+}
