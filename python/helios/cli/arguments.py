@@ -1,4 +1,4 @@
-"""Arguments: which command is asked for, and the parser of that one command.
+"""Arguments: the commands' modules, and the parser of the one that is asked for.
 
 Options for every command may stand before or after its name. What follows `--` is paths,
 whatever they look like.
@@ -14,31 +14,40 @@ from helios.errors import Usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from types import ModuleType
     from typing import NoReturn
 
 PROGRAM = "helios-cli"
 DURABILITIES = ("disk", "process")
-_WITH_VALUE = frozenset({"-C", "--durability"})
+HELP_COLUMNS = 80
+
+
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """Knows its width; argparse would import `shutil` for it, with each argument that is added."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=HELP_COLUMNS)
 
 
 class Parser(argparse.ArgumentParser):
     """Raises `Usage` where argparse would print and exit."""
 
+    def __init__(self, prog: str, module: ModuleType | None = None) -> None:
+        super().__init__(
+            prog=prog,
+            description=module.DESCRIPTION if module else None,
+            epilog=f"examples:\n{module.EXAMPLES}" if module else None,
+            formatter_class=Formatter,
+            # Abbreviations that work today would break scripts when an option is added.
+            allow_abbrev=False,
+        )
+        if module is not None:
+            module.add_arguments(self)
+        _add_common(self)
+
     def error(self, message: str) -> NoReturn:
         """Raises `Usage` with the message and where to read on."""
         raise Usage(f"{message}; see `{self.prog} --help`")
-
-
-def command_position(arguments: list[str]) -> int | None:
-    """Where the command's name stands; None if options are all there is."""
-    position = 0
-    while position < len(arguments) and arguments[position] != "--":
-        if not arguments[position].startswith("-"):
-            return position
-        position += 2 if arguments[position] in _WITH_VALUE else 1
-    return None
 
 
 def command_module(name: str) -> ModuleType:
@@ -54,8 +63,7 @@ def command_module(name: str) -> ModuleType:
 
 def parse(name: str, module: ModuleType, arguments: list[str]) -> argparse.Namespace:
     """The values of a command's arguments, without its name. Raises `Usage`."""
-    parser = Parser(prog=f"{PROGRAM} {name}", **_texts(module))
-    _add(parser, module)
+    parser = Parser(f"{PROGRAM} {name}", module)
     after: list[str] | None = None
     if "--" in arguments:
         mark = arguments.index("--")
@@ -72,29 +80,12 @@ def parse(name: str, module: ModuleType, arguments: list[str]) -> argparse.Names
 
 def parser_of_all() -> argparse.ArgumentParser:
     """All commands in one parser, as completion scripts need it."""
-    parser = Parser(prog=PROGRAM, allow_abbrev=False)
+    parser = Parser(PROGRAM)
     parser.add_argument("-V", "--version", action="store_true", help="show the version")
-    _add_common(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, line in COMMANDS.items():
-        module = command_module(name)
-        _add(commands.add_parser(name, help=line, **_texts(module)), module)
+        commands.add_parser(name, help=line, module=command_module(name))
     return parser
-
-
-def _texts(module: ModuleType) -> dict[str, object]:
-    return {
-        "description": module.DESCRIPTION,
-        "epilog": f"examples:\n{module.EXAMPLES}",
-        "formatter_class": argparse.RawDescriptionHelpFormatter,
-        # Abbreviations that work today would break scripts when an option is added.
-        "allow_abbrev": False,
-    }
-
-
-def _add(parser: argparse.ArgumentParser, module: ModuleType) -> None:
-    module.add_arguments(parser)
-    _add_common(parser)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
@@ -116,8 +107,3 @@ def whole_number(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
     return int(text)
-
-
-def only_one(names: Iterable[str]) -> str:
-    """For the message about options that exclude each other."""
-    return f"give only one of {', '.join(names)}"

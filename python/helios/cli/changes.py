@@ -56,13 +56,13 @@ class Changes:
         return named
 
 
-def as_data(changes: Changes) -> dict[str, object]:
-    """The JSON form."""
+def as_data(changes: Changes, diff: Diff | None = None) -> dict[str, object]:
+    """The JSON form; with `diff`, every change has its text as `patch`, null if it is binary."""
     return {
         "counts": {part: len(getattr(changes, part)) for part in PARTS},
-        "added": [_change(each) for each in changes.added],
-        "changed": [_change(each) for each in changes.changed],
-        "deleted": [_change(each) for each in changes.deleted],
+        "added": [_change(each, diff) for each in changes.added],
+        "changed": [_change(each, diff) for each in changes.changed],
+        "deleted": [_change(each, diff) for each in changes.deleted],
         "renamed": [
             {"old_path": each.old_path, "path": each.path, "id": each.id, "size": each.size}
             for each in changes.renamed
@@ -70,8 +70,8 @@ def as_data(changes: Changes) -> dict[str, object]:
     }
 
 
-def _change(change: Change) -> dict[str, object]:
-    return {
+def _change(change: Change, diff: Diff | None) -> dict[str, object]:
+    described: dict[str, object] = {
         "path": change.path,
         "old_id": change.old_id,
         "new_id": change.new_id,
@@ -80,6 +80,10 @@ def _change(change: Change) -> dict[str, object]:
         "old_kind": change.old_kind,
         "new_kind": change.new_kind,
     }
+    if diff is not None:
+        text = diff.text(change)
+        described["patch"] = text and text.decode("utf-8", "surrogateescape")
+    return described
 
 
 def summary(changes: Changes) -> str:

@@ -58,13 +58,13 @@ class Context:
         from helios import Repository
 
         home = environment.home()
-        if not force:
-            # The library knows the home directory of the account; `HOME` may name another.
-            if home is not None and os.path.realpath(home) == os.path.realpath(directory):
-                raise Refused(
-                    f"{quoted(directory)} is your home directory; "
-                    "use a project's directory, or give --force"
-                )
+        # The library knows the home directory of the account; `HOME` may name another.
+        at_home = home is not None and os.path.realpath(home) == os.path.realpath(directory)
+        if at_home and not force:
+            raise Refused(
+                f"{quoted(directory)} is your home directory; "
+                "use a project's directory, or give --force"
+            )
         repository = Repository.init(directory, force=force, **self._settings())
         self._warn_of_damage(repository)
         return repository

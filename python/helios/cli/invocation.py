@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from helios.cli.failure import Failure
 
+_WITH_VALUE = frozenset({"-C", "--durability"})
+
 
 def run(arguments: list[str]) -> int:
     """Runs the command that the arguments ask for, and gives its exit code.
@@ -39,11 +41,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _command(arguments: list[str], terminal: Terminal) -> int:
-    from helios.cli.overview import overview
-
-    from helios.cli.arguments import command_module, command_position, parse
-
-    position = command_position(arguments)
+    position = _command_position(arguments)
     before = arguments if position is None else arguments[:position]
     if position is not None and arguments[position] == "help":
         wanted = arguments[position + 1 : position + 2]
@@ -51,6 +49,8 @@ def _command(arguments: list[str], terminal: Terminal) -> int:
         position = len(before) if wanted else None
     if position is None:
         if "-h" in arguments or "--help" in arguments:
+            from helios.cli.overview import overview
+
             terminal.write(overview())
             return 0
         if "-V" in arguments or "--version" in arguments:
@@ -59,6 +59,8 @@ def _command(arguments: list[str], terminal: Terminal) -> int:
             terminal.line(f"helios-cli {__version__}")
             return 0
         raise Usage("which command? `helios-cli --help` lists them")
+    from helios.cli.arguments import command_module, parse
+
     name = arguments[position]
     module = command_module(name)
     try:
@@ -70,6 +72,16 @@ def _command(arguments: list[str], terminal: Terminal) -> int:
 
     code: int = module.run(Context(values, terminal))
     return code
+
+
+def _command_position(arguments: list[str]) -> int | None:
+    """Where the command's name stands; None if options are all there is."""
+    position = 0
+    while position < len(arguments) and arguments[position] != "--":
+        if not arguments[position].startswith("-"):
+            return position
+        position += 2 if arguments[position] in _WITH_VALUE else 1
+    return None
 
 
 def _tell(failure: Failure, arguments: list[str], terminal: Terminal) -> None:

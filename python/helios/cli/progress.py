@@ -1,21 +1,22 @@
-"""Around long work: a progress bar on a terminal, and Ctrl-C that takes effect at once.
-
-The bar is drawn by tqdm, which is imported only when half a second has passed.
-"""
+"""Around long work: progress on a terminal, and Ctrl-C that takes effect at once."""
 
 from __future__ import annotations
+
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from threading import Event, Thread
     from types import TracebackType
-    from typing import Any
+    from typing import Any, Self
 
     Progress = Callable[[], tuple[str, int, int] | None]
 
 QUIET_S = 0.5
 INTERVAL_S = 0.1
+BAR_COLUMNS = 24
+CLEAR_LINE = "\r\x1b[K"
 
 
 class Working:
@@ -27,7 +28,7 @@ class Working:
         self._done: Event | None = None
         self._handler: Any = None
 
-    def __enter__(self) -> Working:
+    def __enter__(self) -> Self:
         self._handler = _interrupt_kills()
         if self._progress is not None:
             from threading import Event, Thread
@@ -73,26 +74,25 @@ def _interrupt_raises(handler: Any) -> None:
 
 def draw(progress: Progress, done: Event) -> None:
     """Shows what `progress` reports on standard error until `done`; nothing for half a second."""
-    if done.wait(QUIET_S):
-        return
-    import sys
-
-    from tqdm import tqdm
-
-    bar: tqdm[object] | None = None
-    phase = ""
-    while not done.wait(INTERVAL_S):
+    drawn = False
+    wait_s = QUIET_S
+    while not done.wait(wait_s):
+        wait_s = INTERVAL_S
         now = progress()
-        if now is None:
-            continue
-        phase_now, count, total = now
-        if bar is None or phase_now != phase:
-            if bar is not None:
-                bar.close()
-            bar = tqdm(desc=phase_now, leave=False, file=sys.stderr, dynamic_ncols=True)
-            phase = phase_now
-        bar.total = total or None
-        bar.n = count
-        bar.refresh()
-    if bar is not None:
-        bar.close()
+        if now is not None:
+            drawn = True
+            sys.stderr.write(f"{CLEAR_LINE}{line(*now)}")
+            sys.stderr.flush()
+    if drawn:
+        sys.stderr.write(CLEAR_LINE)
+        sys.stderr.flush()
+
+
+def line(phase: str, count: int, total: int) -> str:
+    """`scanning  1,234`, or with a bar where the total is known."""
+    if not total:
+        return f"{phase}  {count:,}" if count else phase
+    share = min(count / total, 1.0)
+    full = int(share * BAR_COLUMNS)
+    bar = "#" * full + "." * (BAR_COLUMNS - full)
+    return f"{phase}  [{bar}] {share:4.0%}  {count:,} of {total:,}"

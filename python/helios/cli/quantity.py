@@ -17,14 +17,13 @@ def size(count: float) -> str:
     """Bytes: `917 B`, `1.4 KiB`, `23 MiB`."""
     if abs(count) < 1024:
         return f"{count:.0f} B"
-    value = float(count)
-    unit = ""
-    for unit in _UNITS:
+    value = count / 1024
+    power = 0
+    # From 1023.5 on, rounding would give 1024 of a unit.
+    while abs(value) >= 1023.5 and power < len(_UNITS) - 1:
         value /= 1024
-        # Just below the next unit, rounding would give 1024 of this one.
-        if abs(value) < 1023.5:
-            break
-    return f"{value:.1f} {unit}" if abs(value) < 99.95 else f"{value:.0f} {unit}"
+        power += 1
+    return f"{value:.1f} {_UNITS[power]}" if abs(value) < 99.95 else f"{value:,.0f} {_UNITS[power]}"
 
 
 def counted(count: int, noun: str, plural: str | None = None) -> str:

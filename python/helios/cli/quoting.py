@@ -30,8 +30,7 @@ def quoted(path: str) -> str:
         if character.isprintable() and character not in '"\\':
             shown.append(character)
             continue
-        for byte in os.fsencode(character):
-            shown.append(_ESCAPES.get(byte) or f"\\{byte:03o}")
+        shown += [_ESCAPES.get(byte) or f"\\{byte:03o}" for byte in os.fsencode(character)]
     return f'"{"".join(shown)}"'
 
 

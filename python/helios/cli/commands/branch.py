@@ -53,20 +53,20 @@ def run(context: Context) -> int:
 
 
 def _delete(context: Context, repository: Repository, name: str) -> None:
-    id = repository.delete_branch(name)
+    found = repository.delete_branch(name)
     if context.json:
-        context.report({"deleted": name, "snapshot_id": id})
+        context.report({"deleted": name, "snapshot_id": found})
         return
-    context.say(f"Deleted branch {name}, which was at {short(id)}")
-    context.hint(f"undo: helios-cli branch {name} {short(id)}")
+    context.say(f"Deleted branch {name}, which was at {short(found)}")
+    context.hint(f"undo: helios-cli branch {name} {short(found)}")
 
 
 def _create(context: Context, repository: Repository, name: str, start: str) -> None:
-    id = repository.create_branch(name, start)
+    found = repository.create_branch(name, start)
     if context.json:
-        context.report({"created": name, "snapshot_id": id})
+        context.report({"created": name, "snapshot_id": found})
         return
-    context.say(f"Made branch {name} at {short(id)}")
+    context.say(f"Made branch {name} at {short(found)}")
     context.hint(f"next: helios-cli switch {name}")
 
 
@@ -75,8 +75,8 @@ def _list(context: Context, repository: Repository) -> None:
     current = repository.worktree.branch
     if context.json:
         listed = [
-            {"name": name, "snapshot_id": id, "current": name == current}
-            for name, id in branches.items()
+            {"name": name, "snapshot_id": found, "current": name == current}
+            for name, found in branches.items()
         ]
         context.report({"branches": listed, "current": current})
         return
@@ -85,8 +85,8 @@ def _list(context: Context, repository: Repository) -> None:
     if current not in branches:
         context.terminal.line(f"* {printable(current):<{width}}  (no snapshot yet)")
     now_s = time()
-    for name, id in branches.items():
+    for name, found in branches.items():
         shown = f"{printable(name):<{width}}"
         mark, shown = ("*", paint(shown, "added")) if name == current else (" ", shown)
-        about = line(repository.snapshot(id), [], now_s, paint)
+        about = line(repository.snapshot(found), [], now_s, paint)
         context.terminal.line(f"{mark} {shown}  {about}")

@@ -91,12 +91,12 @@ def _as_data(snapshot: Snapshot, branch: str) -> dict[str, object]:
 
 
 def _tell(context: Context, repository: Repository, snapshot: Snapshot, branch: str) -> None:
-    id = context.terminal.paint(short(snapshot.id), "id")
+    shown = context.terminal.paint(short(snapshot.id), "id")
     stats = snapshot.stats
     if stats is None:
-        context.say(f"Nothing has changed since {id} on {branch}; there is no new snapshot")
+        context.say(f"Nothing has changed since {shown} on {branch}; there is no new snapshot")
         return
-    context.say(f"[{branch} {id}] {subject(snapshot.message)}")
+    context.say(f"[{branch} {shown}] {subject(snapshot.message)}")
     context.say(
         f"{_what(repository, snapshot)}; {counted(stats.new_objects, 'new object')} of "
         f"{size(stats.new_bytes)}, {size(stats.journal_bytes)} written in "

@@ -1,5 +1,5 @@
 """`diff`: what differs. JSON: `from`, `to` (null is the worktree), and the lists of
-`helios.cli.changes`; with `--patch`, each of those that has one also a `patch`."""
+`helios.cli.changes`; with `--patch`, all but those renamed also have `patch`."""
 
 from __future__ import annotations
 
@@ -47,9 +47,7 @@ def run(context: Context) -> int:
             diff, old, new = _diff(context, repository)
         changes = Changes(diff, context.tree_paths(repository))
         if context.json:
-            data = as_data(changes)
-            if context.arguments.patch:
-                _add_patches(data, diff, changes)
+            data = as_data(changes, diff if context.arguments.patch else None)
             context.report({"from": old, "to": new, **data})
         else:
             context.tell_warnings()
@@ -101,12 +99,3 @@ def _show_patch(context: Context, diff: Diff, changes: Changes) -> None:
                 terminal.line(line)
         else:
             terminal.data(piece)
-
-
-def _add_patches(data: dict[str, object], diff: Diff, changes: Changes) -> None:
-    for part in ("added", "changed", "deleted"):
-        listed = data[part]
-        assert isinstance(listed, list)
-        for each, described in zip(getattr(changes, part), listed, strict=True):
-            text = diff.text(each)
-            described["patch"] = text and text.decode("utf-8", "surrogateescape")

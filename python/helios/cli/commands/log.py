@@ -41,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(context: Context) -> int:
     with context.open() as repository:
         names: dict[str, list[str]] = {}
-        for name, id in repository.branches().items():
-            names.setdefault(id, []).append(name)
+        for name, found in repository.branches().items():
+            names.setdefault(found, []).append(name)
         snapshots = _snapshots(context, repository)
         if context.json:
             listed = [

@@ -63,9 +63,9 @@ def run(context: Context) -> int:
             )
             return 0
         context.tell_warnings()
-        id = context.terminal.paint(short(materialized.snapshot), "id")
+        shown = context.terminal.paint(short(materialized.snapshot), "id")
         context.say(
-            f"Wrote {id} to {quoted(out)}: "
+            f"Wrote {shown} to {quoted(out)}: "
             f"{counted(materialized.files, 'file')}, {size(materialized.bytes)}"
         )
     return 0

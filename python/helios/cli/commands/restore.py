@@ -59,13 +59,13 @@ def run(context: Context) -> int:
         written, deleted = restored.written, restored.deleted
         if arguments.dry_run:
             _list(context, written, deleted)
-        id = short(restored.snapshot.id)
+        shown = short(restored.snapshot.id)
         if not written and not deleted:
-            context.say(f"Everything is as in {id} already")
+            context.say(f"Everything is as in {shown} already")
             return 0
         verb = "would be " if arguments.dry_run else ""
         context.say(
-            f"{'Restoring' if arguments.dry_run else 'Restored'} {id}: "
+            f"{'Restoring' if arguments.dry_run else 'Restored'} {shown}: "
             f"{counted(len(written), 'path')} {verb}written, {len(deleted):,} {verb}deleted"
         )
         if arguments.dry_run:

@@ -60,9 +60,7 @@ def run(context: Context) -> int:
     return 0
 
 
-def _lines(
-    figures: dict[str, dict[str, int | float | None]], context: Context
-) -> Iterator[str]:
+def _lines(figures: dict[str, dict[str, int | float | None]], context: Context) -> Iterator[str]:
     width = max(len(name) for part in figures.values() for name in part)
     shown = {
         part: {name: _shown(name, value) for name, value in values.items()}

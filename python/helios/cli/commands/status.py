@@ -1,5 +1,5 @@
-"""`status`: what has changed on disk. JSON: `branch`, `snapshot_id` (null before the first), `root`,
-`clean`, and the lists of `helios.cli.changes`."""
+"""`status`: what has changed on disk. JSON: `branch`, `snapshot_id` (null before the first),
+`root`, `clean`, and the lists of `helios.cli.changes`."""
 
 from __future__ import annotations
 
