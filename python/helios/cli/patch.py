@@ -97,8 +97,9 @@ def _body(change: Change, text: bytes | None) -> bytes:
 
 
 def _hunks(text: bytes) -> bytes:
-    """A unified diff without its two lines of names."""
-    return text.split(b"\n", 2)[2] if text.startswith(b"--- ") else text
+    """A unified diff without its names, which are not quoted there."""
+    start = text.find(b"\n@@ ")
+    return text[start + 1 :] if start >= 0 else b""
 
 
 def shown(piece: bytes, paint: Paint) -> Iterator[str]:

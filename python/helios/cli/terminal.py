@@ -73,7 +73,10 @@ class Terminal:
         """Writes bytes as they are, behind what is written already."""
         if sys.stdout is not None:
             sys.stdout.flush()
-            sys.stdout.buffer.write(data)
+            rest = memoryview(data)
+            while rest:
+                # With PYTHONUNBUFFERED a write may take only a part.
+                rest = rest[sys.stdout.buffer.write(rest) :]
 
     def problem(self, kind: str, message: str) -> None:
         """Writes an error or a warning, in one line, to standard error."""

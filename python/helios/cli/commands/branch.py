@@ -32,7 +32,9 @@ EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", help="the branch to make; without it, list all")
-    parser.add_argument("start", nargs="?", help="the snapshot to make it at (default: @)")
+    parser.add_argument(
+        "start", nargs="?", default="@", help="the snapshot to make it at (default: @)"
+    )
     parser.add_argument("-d", "--delete", metavar="NAME", help="delete this branch")
 
 
@@ -46,7 +48,7 @@ def run(context: Context) -> int:
         if arguments.delete is not None:
             _delete(context, repository, arguments.delete)
         elif arguments.name is not None:
-            _create(context, repository, arguments.name, arguments.start or "@")
+            _create(context, repository, arguments.name, arguments.start)
         else:
             _list(context, repository)
     return 0

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("snapshot")
     parser.add_argument("out", help="a directory that is new or empty")
     parser.add_argument(
-        "paths", nargs="*", metavar="-- path", help="only these files and directories"
+        "paths", nargs="*", default=[], metavar="path", help="only these files and directories"
     )
     parser.add_argument(
         "--include", metavar="PATTERN", action="append", help="only paths that match one of these"

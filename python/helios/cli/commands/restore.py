@@ -28,7 +28,7 @@ EXAMPLES = """\
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("snapshot")
     parser.add_argument(
-        "paths", nargs="*", metavar="-- path", help="only these files and directories"
+        "paths", nargs="*", default=[], metavar="path", help="only these files and directories"
     )
     parser.add_argument("--dry-run", action="store_true", help="write nothing, say what would be")
 
@@ -63,10 +63,9 @@ def run(context: Context) -> int:
         if not written and not deleted:
             context.say(f"Everything is as in {shown} already")
             return 0
-        verb = "would be " if arguments.dry_run else ""
+        verb = "Would restore" if arguments.dry_run else "Restored"
         context.say(
-            f"{'Restoring' if arguments.dry_run else 'Restored'} {shown}: "
-            f"{counted(len(written), 'path')} {verb}written, {len(deleted):,} {verb}deleted"
+            f"{verb} {shown}: {counted(len(written), 'path')} written, {len(deleted):,} deleted"
         )
         if arguments.dry_run:
             return 0
