@@ -2,7 +2,8 @@
 //!
 //! When the bound is reached, the coldest entry above a threshold is compressed where it stands
 //! before anything is evicted; a hit on a compressed entry makes it plain again. Compression thus
-//! never runs for an object that is in use, and never on the path of a commit that fits.
+//! never runs for an object that is in use. An object that a commit replaced goes first, and is not
+//! compressed: a long run of edits keeps the cache at the size of its working set.
 
 use std::sync::Arc;
 
@@ -26,7 +27,7 @@ enum Content {
         packed: Box<[u8]>,
         raw_len: usize,
     },
-    /// Compression was tried and did not help.
+    /// Compression was tried and did not help, or is not worth it.
     Incompressible(Arc<[u8]>),
 }
 
@@ -122,6 +123,17 @@ impl Cache {
         self.shrink(state);
     }
 
+    /// Marks an object as replaced by a newer version: it is the next to be evicted.
+    pub fn retire(&self, id: &Id) {
+        let mut state = self.state.lock();
+        if let Some(entry) = state.entries.peek_mut(id) {
+            if let Content::Plain(bytes) = &entry.content {
+                entry.content = Content::Incompressible(Arc::clone(bytes));
+            }
+            state.entries.demote(id);
+        }
+    }
+
     fn shrink(&self, state: &mut State) {
         while state.bytes > self.bytes_max {
             let Some((id, mut entry)) = state.entries.pop_lru() else {
@@ -189,6 +201,23 @@ mod tests {
         assert_eq!(&first.bytes[..], &[0u8; 4900][..]);
         assert_eq!(first.depth, 3);
         assert_eq!(cache.metrics.get(Counter::CacheEvictions), 0);
+    }
+
+    #[test]
+    fn retired_entries_go_first() {
+        let cache = cache(5 * (ENTRY_BYTES + 4000));
+        let ids: Vec<Id> = (0..5u8)
+            .map(|n| {
+                let (id, object) = blob(vec![n; 4000]);
+                cache.insert(id, object);
+                id
+            })
+            .collect();
+        cache.retire(&ids[4]);
+        let (id, object) = blob(vec![9; 4000]);
+        cache.insert(id, object);
+        assert!(!cache.contains(&ids[4]));
+        assert!(ids[..4].iter().all(|kept| cache.contains(kept)) && cache.contains(&id));
     }
 
     proptest! {

@@ -6,6 +6,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::git_model;
 use super::Engine;
+use crate::cache::Cache;
 use crate::error::{Error, Result};
 use crate::id::{Id, IdSet};
 use crate::journal::frame::{FrameBuilder, Operation, RefChange};
@@ -13,8 +14,8 @@ use crate::journal::Append;
 use crate::metrics::Counter;
 use crate::object::{Kind, Snapshot};
 use crate::store::record::{self, Base, Chunk, Form};
-use crate::store::{chunk, ObjectReader};
-use crate::tree::node::{self, Replaced, Sink};
+use crate::store::{chunk, Object, ObjectReader};
+use crate::tree::node::{self, Keep, Replaced, Sink};
 use crate::vst::Vst;
 
 /// A frame that grows past this is appended without its operation, and a new one begun: bulk
@@ -227,6 +228,18 @@ impl Sink for Writer<'_> {
     }
 }
 
+/// What was stored stays in L1, in place of what it replaces.
+struct Kept<'c>(&'c Cache);
+
+impl Keep for Kept<'_> {
+    fn keep(&mut self, id: Id, object: Object, replaced: Option<Id>) {
+        if let Some(replaced) = replaced.filter(|replaced| *replaced != id) {
+            self.0.retire(&replaced);
+        }
+        self.0.insert(id, object);
+    }
+}
+
 impl Engine {
     /// Makes the VST a snapshot and moves its branch there, if it has one. The branch must still
     /// be where the VST began; otherwise the snapshot is kept and the error names it.
@@ -328,7 +341,7 @@ impl Engine {
     }
 
     pub(super) fn settle(&self, vst: &mut Vst) {
-        node::settle(vst.tree.root_mut(), &mut |id, object| self.cache.insert(id, object));
+        node::settle(vst.tree.root_mut(), &mut Kept(&self.cache));
     }
 
     pub(super) fn count_forms(&self, frame: &FrameBuilder) {

@@ -545,11 +545,6 @@ impl Node {
         self.files += right.files;
     }
 
-    /// Items that have something changed below them.
-    fn dirty_items(&self) -> impl Iterator<Item = usize> + '_ {
-        self.kids.iter().enumerate().filter(|(_, kid)| kid.is_dirty()).map(|(item, _)| item)
-    }
-
     fn patch_id(&mut self, item: usize, id: &Id) {
         let start = self.starts[item] as usize;
         let name_len = self.name(item).len();
@@ -587,8 +582,7 @@ pub fn seal(node: &mut Arc<Node>, sink: &mut dyn Sink) -> Result<Id> {
         return Ok(*id);
     }
     let node = Arc::make_mut(node);
-    let dirty: Vec<usize> = node.dirty_items().collect();
-    for item in dirty {
+    for item in 0..node.kids.len() {
         let id = match &mut node.kids[item] {
             Kid::Dirty(child) => {
                 if node.content.bytes()[0] == 0 {
@@ -620,32 +614,41 @@ pub fn seal(node: &mut Arc<Node>, sink: &mut dyn Sink) -> Result<Id> {
     }
 }
 
-/// Marks everything that `seal` handed out as stored; `keep` gets each object.
-pub fn settle(node: &mut Arc<Node>, keep: &mut dyn FnMut(Id, Object)) {
+/// Takes what `settle` finds stored now.
+pub trait Keep {
+    /// A stored object, and the one that it replaces.
+    fn keep(&mut self, id: Id, object: Object, replaced: Option<Id>);
+}
+
+/// Marks everything that `seal` handed out as stored.
+pub fn settle(node: &mut Arc<Node>, keep: &mut dyn Keep) {
     if node.id().is_some() {
         return;
     }
     let node = Arc::make_mut(node);
-    let dirty: Vec<usize> = node.dirty_items().collect();
-    for item in dirty {
+    for item in 0..node.kids.len() {
+        if !node.kids[item].is_dirty() {
+            continue;
+        }
         let kid = std::mem::replace(&mut node.kids[item], Kid::clean());
         match kid {
             Kid::Dirty(mut child) => {
                 deeper(|| settle(&mut child, keep));
                 node.kids[item] = Kid::Clean(OnceLock::from(child));
             }
-            Kid::Pending { bytes, depth, .. } => {
+            Kid::Pending { bytes, depth, replaces } => {
                 if let Ok(id) = node.item_id(item) {
-                    keep(id, Object { kind: Kind::Blob, depth, bytes });
+                    keep.keep(id, Object { kind: Kind::Blob, depth, bytes }, replaces);
                 }
             }
             Kid::Clean(_) => {}
         }
     }
-    if let Content::Dirty { bytes, sealed: Some((id, depth)), .. } = &node.content {
+    if let Content::Dirty { bytes, replaced, sealed: Some((id, depth)) } = &node.content {
         let (id, depth) = (*id, *depth);
+        let replaced = replaced.as_ref().map(|replaced| replaced.id);
         let bytes: Arc<[u8]> = Arc::from(&bytes[..]);
-        keep(id, Object { kind: Kind::Tree, depth, bytes: Arc::clone(&bytes) });
+        keep.keep(id, Object { kind: Kind::Tree, depth, bytes: Arc::clone(&bytes) }, replaced);
         node.content = Content::Clean { id, depth, bytes };
     }
 }

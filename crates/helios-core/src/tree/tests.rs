@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use proptest::prelude::*;
 
-use super::node::{seal, settle, Replaced, Sink};
+use super::node::{seal, settle, Keep, Replaced, Sink};
 use super::*;
 use crate::object::Kind;
 use crate::store::Object;
@@ -46,10 +46,16 @@ impl Sink for Collected {
     }
 }
 
+struct Forget;
+
+impl Keep for Forget {
+    fn keep(&mut self, _id: Id, _object: Object, _replaced: Option<Id>) {}
+}
+
 fn store(tree: &mut Tree, objects: &Objects) -> (Id, usize) {
     let mut sink = Collected::default();
     let id = seal(tree.root_mut(), &mut sink).unwrap();
-    settle(tree.root_mut(), &mut |_, _| {});
+    settle(tree.root_mut(), &mut Forget);
     let count = sink.0.len();
     objects.known.lock().extend(sink.0);
     (id, count)
