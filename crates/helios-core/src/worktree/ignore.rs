@@ -5,113 +5,177 @@
 //! first, and in a file the last line that matches decides. What is below an ignored directory
 //! cannot be included again, because a scan does not go there.
 //!
-//! Why not the matcher of the crate `ignore`: it gives braces a meaning, knows no `[[:alpha:]]`,
-//! trims trailing tabs, follows a symlink named `.gitignore`, and stops reading a file at the first
-//! line that is not UTF-8. Git does none of these, and each leaks files into snapshots or loses them.
+//! `gix-glob` matches the patterns. The matcher of the crate `ignore` would not do: it gives braces a
+//! meaning, knows no `[[:alpha:]]`, trims trailing tabs, follows a symlink named `.gitignore`, and
+//! stops reading a file at the first line that is not UTF-8. Git does none of these, and each leaks
+//! files into snapshots or loses them. `gix-ignore` only adds the reading of lines, and differs from
+//! git in it: a `\r` at the end of the file and a byte order mark of UTF-16 are not read as git does.
 
+use std::borrow::Cow;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use gix_glob::pattern::Mode;
+use gix_glob::wildmatch;
+use gix_glob::wildmatch::Mode as Wildcards;
+
 use crate::platform;
-use crate::worktree::glob::Glob;
 
 pub const GIT_IGNORE: &[u8] = b".gitignore";
 pub const HELIOS_IGNORE: &[u8] = b".heliosignore";
 
-#[derive(Debug)]
-enum Shape {
-    /// The last component equals this.
-    Name(Box<[u8]>),
-    /// The last component ends with this.
-    NameSuffix(Box<[u8]>),
-    /// The last component matches.
-    NameGlob(Glob),
-    /// The path from the ignore file's directory equals this.
-    Path(Box<[u8]>),
-    /// The path from the ignore file's directory starts with this, and the rest matches.
-    PathGlob(Box<[u8]>, Glob),
-}
-
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Pattern {
-    shape: Shape,
+    glob: gix_glob::Pattern,
     /// A path that does not end with this byte cannot match: spares most patterns a look.
     last_byte: Option<u8>,
-    negated: bool,
-    directories_only: bool,
 }
 
-impl Pattern {
-    fn parse(line: &[u8]) -> Option<Pattern> {
-        let (negated, text) = match line.strip_prefix(b"!") {
-            Some(rest) => (true, rest),
-            None => (false, line),
-        };
-        let (directories_only, text) = match text.strip_suffix(b"/") {
-            Some(rest) => (true, rest),
-            None => (false, text),
-        };
-        if text.is_empty() {
-            return None;
-        }
-        let shape = match text.contains(&b'/') {
-            false => Self::name_shape(text),
-            true => Self::path_shape(text.strip_prefix(b"/").unwrap_or(text)),
-        };
-        let last_byte = match &shape {
-            Shape::Name(text) | Shape::NameSuffix(text) | Shape::Path(text) => text.last().copied(),
-            Shape::NameGlob(glob) | Shape::PathGlob(_, glob) => glob.last_byte(),
-        };
-        Some(Pattern { shape, last_byte, negated, directories_only })
+/// Reads one pattern; none if it is empty.
+///
+/// `gix-glob` 0.29 takes no pattern of whitespace alone, though git takes a tab; a backslash makes it
+/// do so. Only the `!` is read here: `gix-glob` would also drop the backslash of `\!`, and with it
+/// the knowledge of where git takes the first wildcard to be. Unlike git, it matches nothing with a
+/// pattern of more than 63 stars.
+fn parse(text: &[u8]) -> Option<Pattern> {
+    let (negative, text) = match text.strip_prefix(b"!") {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    if text.is_empty() {
+        return None;
     }
+    let text = match text.windows(2).any(|pair| pair == b"[:") {
+        true => Cow::from(escape_brackets(text)),
+        false if text.trim_ascii().is_empty() => Cow::from([b"\\", text].concat()),
+        false => Cow::from(text),
+    };
+    let mut glob = gix_glob::Pattern::from_bytes_without_negation(&text)?;
+    glob.mode.set(Mode::NEGATIVE, negative);
+    let last_byte = *glob.text.last()?;
+    // Any other stands for itself at the end, or the pattern is malformed. A slash may be of `**/`.
+    let is_literal = !matches!(last_byte, b'*' | b'?' | b']' | b'/');
+    Some(Pattern { glob, last_byte: is_literal.then_some(last_byte) })
+}
 
-    fn name_shape(text: &[u8]) -> Shape {
-        if literal_length(text) == text.len() {
-            return Shape::Name(text.into());
-        }
-        match text.strip_prefix(b"*") {
-            Some(suffix) if literal_length(suffix) == suffix.len() => {
-                Shape::NameSuffix(suffix.into())
+/// Puts a backslash before each `[` in a bracket expression, except where a class like `[:alpha:]`
+/// starts. It changes no meaning; but `gix-glob` 0.29 loses its place in the pattern after a `[:`
+/// that starts no class, and so matches `[[:]` and `[![:a]` otherwise than git.
+fn escape_brackets(text: &[u8]) -> Vec<u8> {
+    let mut escaped = Vec::with_capacity(text.len() + 4);
+    // In a bracket expression: where its first member is.
+    let mut first_member = None;
+    // Whether a `-` would make a range.
+    let mut range_may_follow = false;
+    let mut at = 0;
+    while at < text.len() {
+        let mut end = at + 1;
+        match (text[at], first_member) {
+            (b'\\', _) => {
+                range_may_follow = true;
+                end += 1;
             }
-            _ => Shape::NameGlob(Glob::new(text)),
-        }
-    }
-
-    /// The literal start is split off and the rest compiled by itself because git does so, and it
-    /// shows: in `a/b**/c` the `**` then stands at the start of a pattern and crosses slashes.
-    fn path_shape(text: &[u8]) -> Shape {
-        let (literal, rest) = text.split_at(literal_length(text));
-        match rest.is_empty() {
-            true => Shape::Path(literal.into()),
-            false => Shape::PathGlob(literal.into(), Glob::new(rest)),
-        }
-    }
-
-    fn matches(&self, path: &[u8], name: &[u8], is_directory: bool) -> bool {
-        if self.directories_only && !is_directory {
-            return false;
-        }
-        if self.last_byte.is_some_and(|byte| name.last() != Some(&byte)) {
-            return false;
-        }
-        match &self.shape {
-            Shape::Name(text) => name == &**text,
-            Shape::NameSuffix(suffix) => name.ends_with(suffix),
-            Shape::NameGlob(glob) => glob.matches(name),
-            Shape::Path(text) => path == &**text,
-            Shape::PathGlob(start, glob) => {
-                path.strip_prefix(&**start).is_some_and(|rest| glob.matches(rest))
+            (b'[', None) => {
+                end += usize::from(matches!(text.get(end), Some(b'!' | b'^')));
+                first_member = Some(end);
+                range_may_follow = false;
             }
+            (b']', Some(first)) if at > first => first_member = None,
+            (b'-', Some(_)) if range_may_follow && text.get(end) != Some(&b']') => {
+                escaped.push(b'-');
+                at = end;
+                match text.get(at) {
+                    Some(b'[') => escaped.push(b'\\'),
+                    Some(b'\\') => end += 1,
+                    _ => {}
+                }
+                end += 1;
+                range_may_follow = false;
+            }
+            (b'[', Some(_)) => match class_length(&text[at..]) {
+                Some(length) => {
+                    end = at + length;
+                    range_may_follow = false;
+                }
+                None => {
+                    escaped.push(b'\\');
+                    range_may_follow = true;
+                }
+            },
+            _ => range_may_follow = true,
+        }
+        end = end.min(text.len());
+        escaped.extend_from_slice(&text[at..end]);
+        at = end;
+    }
+    escaped
+}
+
+/// The length of the `[:name:]` that the text starts with.
+fn class_length(text: &[u8]) -> Option<usize> {
+    let name = text.strip_prefix(b"[:")?;
+    let length = name.iter().position(|byte| *byte == b']')?;
+    name[..length].ends_with(b":").then_some(length + 3)
+}
+
+/// Whether a pattern, negated or not, matches a path with this last component.
+///
+/// For a path, git compares the part before the first wildcard and then matches the rest by itself,
+/// which shows: in `a/b**/c` the `**` then stands at the start of a pattern and crosses slashes.
+/// `gix_glob::Pattern::matches_repo_relative_path` does not do so.
+fn matches(pattern: &Pattern, path: &[u8], name: &[u8], is_directory: bool) -> bool {
+    if pattern.last_byte.is_some_and(|byte| name.last() != Some(&byte)) {
+        return false;
+    }
+    let glob = &pattern.glob;
+    if glob.mode.contains(Mode::MUST_BE_DIR) && !is_directory {
+        return false;
+    }
+    let only_name = glob.mode.contains(Mode::NO_SUB_DIR) && !glob.mode.contains(Mode::ABSOLUTE);
+    let slashes = Wildcards::NO_MATCH_SLASH_LITERAL;
+    match glob.first_wildcard_pos {
+        _ if only_name => glob.matches(name.into(), slashes),
+        None => glob.text == path,
+        Some(at) => {
+            let (literal, rest) = glob.text.split_at(at);
+            path.strip_prefix(literal)
+                .is_some_and(|path| wildmatch(rest.into(), path.into(), slashes))
         }
     }
 }
 
-/// The length of the part before the first byte with a meaning of its own.
-fn literal_length(text: &[u8]) -> usize {
-    let special = |byte: &u8| matches!(byte, b'*' | b'?' | b'[' | b'\\');
-    text.iter().position(special).unwrap_or(text.len())
+fn name_of(path: &[u8]) -> &[u8] {
+    path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
+}
+
+/// Patterns in gitignore's syntax that select paths, such as the arguments of `--exclude`.
+///
+/// A pattern that matches a directory matches what is below it, and the last pattern that matches
+/// decides. So `build/` then `!build/keep` selects all of `build` but `keep`, which an ignore file
+/// could not. Each text is one pattern, as in `git ls-files --exclude`: a `#` starts no comment, and
+/// spaces at the end count.
+#[derive(Debug, Clone, Default)]
+pub struct Patterns(Vec<Pattern>);
+
+impl Patterns {
+    pub fn new(patterns: &[String]) -> Patterns {
+        Patterns(patterns.iter().filter_map(|text| parse(text.as_bytes())).collect())
+    }
+
+    /// Whether the last pattern that matches the path, or a directory that it is in, is without `!`.
+    pub fn is_match(&self, path: &[u8], is_directory: bool) -> bool {
+        let ends: Vec<usize> = (0..path.len()).filter(|at| path[*at] == b'/').collect();
+        let matching = |pattern: &&Pattern| {
+            matches(pattern, path, name_of(path), is_directory)
+                || ends.iter().any(|end| {
+                    let directory = &path[..*end];
+                    matches(pattern, directory, name_of(directory), true)
+                })
+        };
+        self.0.iter().rfind(matching).is_some_and(|pattern| !pattern.glob.is_negative())
+    }
 }
 
 /// Cuts trailing spaces that no backslash protects. Tabs stay, as in git.
@@ -147,8 +211,10 @@ impl IgnoreFile {
         let patterns = content
             .split(|byte| *byte == b'\n')
             .filter(|line| !line.starts_with(b"#"))
-            .map(|line| trim_trailing_spaces(line.strip_suffix(b"\r").unwrap_or(line)))
-            .filter_map(Pattern::parse)
+            .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+            // To git a line is a C string.
+            .map(|line| line.split(|byte| *byte == 0).next().unwrap_or(line))
+            .filter_map(|line| parse(trim_trailing_spaces(line)))
             .collect();
         IgnoreFile { base_length, patterns }
     }
@@ -156,8 +222,8 @@ impl IgnoreFile {
     /// Whether the path is ignored, where a rule says anything about it.
     fn verdict(&self, path: &[u8], name: &[u8], is_directory: bool) -> Option<bool> {
         let path = &path[self.base_length..];
-        let matching = |pattern: &&Pattern| pattern.matches(path, name, is_directory);
-        self.patterns.iter().rfind(matching).map(|pattern| !pattern.negated)
+        let matching = |pattern: &&Pattern| matches(pattern, path, name, is_directory);
+        self.patterns.iter().rfind(matching).map(|pattern| !pattern.glob.is_negative())
     }
 }
 
@@ -182,7 +248,7 @@ pub struct Rules {
 impl Rules {
     /// Whether the path is ignored. It must be below the directory that these rules are of.
     pub fn ignores(&self, path: &[u8], is_directory: bool) -> bool {
-        let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
+        let name = name_of(path);
         for layer in [&self.helios, &self.git, &self.exclude] {
             let mut level = layer;
             while let Some(Level { file, outer }) = level.as_deref() {
@@ -293,6 +359,7 @@ mod tests {
         let rules = git("**/logs/*.txt\nfoo/**\na/**/b\n");
         assert!(file(&rules, "logs/x.txt") && file(&rules, "a/b/logs/x.txt"));
         assert!(file(&rules, "foo/x/y") && !directory(&rules, "foo"));
+        assert!(directory(&git("a**//"), "a") && !file(&git("a**//"), "a"));
         assert!(file(&rules, "a/b") && file(&rules, "a/x/y/b") && !file(&rules, "xa/b"));
     }
 
@@ -309,10 +376,104 @@ mod tests {
     }
 
     #[test]
+    fn patterns_mean_what_they_mean_to_git() {
+        for (pattern, path, expected) in [
+            ("*.{o,a}", "x.{o,a}", true),
+            ("*.{o,a}", "x.o", false),
+            ("[a-c]x", "bx", true),
+            ("[!a-c]x", "bx", false),
+            ("[^a-c]x", "bx", false),
+            ("/a[!b]c", "a/c", false),
+            ("[]-]", "]", true),
+            ("[\\]]", "]", true),
+            ("[a\\-z]", "b", false),
+            ("[[:digit:][:upper:]]", "Q", true),
+            ("[[:digit:][:upper:]]", "q", false),
+            ("/a**/c", "a/b/c", true),
+            ("/?**/c", "a/b/c", false),
+            ("\\!a/b**/c", "!a/b/b/c", false),
+            ("a/**", "a", false),
+            ("\t", "\t", true),
+            ("!\t", "\t", false),
+            ("/\t/", "\t", false),
+            // Where gix-glob alone loses its place.
+            ("[[:]", ":", true),
+            ("ab?[[:d]", "abxd", true),
+            ("[![:a]", ":", false),
+            ("[![:a]", "b", true),
+            ("[\\a-[:alpha:]]", "a]", true),
+            ("[\\a-[:alpha:]]", "a", false),
+            ("[[:d[:alpha:]]", "b", false),
+            // Malformed.
+            ("[a", "[a", false),
+            ("[[:none:]]", "n", false),
+            ("[[:", "[", false),
+            ("a[b-", "ab", false),
+            ("a\\", "a\\", false),
+        ] {
+            assert_eq!(file(&git(pattern), path), expected, "{pattern:?} {path:?}");
+        }
+    }
+
+    #[test]
+    fn many_stars_do_not_take_exponential_time() {
+        let rules = git(&("*a".repeat(60) + "b"));
+        assert!(!file(&rules, &"a".repeat(4000)));
+        let rules = git(&("**/*a*a*a/".repeat(20) + "b"));
+        assert!(!file(&rules, &"aaaa/".repeat(400)));
+    }
+
+    fn selects(patterns: &[&str], path: &str) -> bool {
+        let patterns: Vec<String> = patterns.iter().map(ToString::to_string).collect();
+        let (path, is_directory) = match path.strip_suffix('/') {
+            Some(directory) => (directory, true),
+            None => (path, false),
+        };
+        Patterns::new(&patterns).is_match(path.as_bytes(), is_directory)
+    }
+
+    #[test]
+    fn a_pattern_that_matches_a_directory_selects_what_is_below() {
+        for path in ["build/", "build/a", "build/a/b/", "x/build/a"] {
+            assert!(selects(&["build/"], path), "{path}");
+        }
+        assert!(!selects(&["build/"], "build") && !selects(&["build/"], "builds/a"));
+        assert!(selects(&["/src/*/gen"], "src/a/gen/b/c"));
+        assert!(!selects(&["/src/*/gen"], "src/a/b/gen") && !selects(&["/src/*/gen"], "src/a/"));
+        assert!(selects(&["*.rs"], "a/b.rs") && !selects(&["*.rs"], "a/b.c"));
+        assert!(!selects(&[], "a") && !selects(&["", "/", "!"], "a"));
+    }
+
+    #[test]
+    fn the_last_pattern_that_matches_selects_or_not() {
+        let keep = ["build/", "!build/keep"];
+        assert!(selects(&keep, "build/other") && selects(&keep, "build/"));
+        assert!(!selects(&keep, "build/keep") && !selects(&keep, "build/keep/a"));
+        assert!(selects(&["!build/keep", "build/"], "build/keep"));
+        assert!(selects(&["*", "!doc/", "doc/*.md"], "doc/a.md"));
+        assert!(!selects(&["*", "!doc/", "doc/*.md"], "doc/a.txt"));
+        assert!(!selects(&["!a"], "a"));
+    }
+
+    #[test]
+    fn each_text_is_one_pattern_to_its_last_byte() {
+        assert!(selects(&["#a"], "#a") && selects(&["\\#a"], "#a"));
+        assert!(selects(&["a "], "a ") && !selects(&["a "], "a"));
+        assert!(!selects(&["a\nb"], "a") && selects(&["café"], "x/café/y"));
+    }
+
+    #[test]
     fn bytes_that_are_not_utf8_match_themselves() {
         let mut rules = Rules::default();
         rules.add_git(b"caf\xe9\nafter\n", b"");
         assert!(rules.ignores(b"caf\xe9", false) && rules.ignores(b"after", false));
+    }
+
+    #[test]
+    fn a_line_ends_at_a_nul_and_a_carriage_return_is_no_part_of_it() {
+        let rules = git("one\0two\n\0*\nlast\r");
+        assert!(file(&rules, "one") && file(&rules, "last"));
+        assert!(!file(&rules, "two") && !file(&rules, "last\r"));
     }
 
     #[test]

@@ -9,7 +9,6 @@
 //! race: a worktree's owner is trusted, the trees that are written into it are not.
 
 pub mod disk;
-pub mod glob;
 pub mod ignore;
 pub mod index;
 pub mod path;
