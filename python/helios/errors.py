@@ -2,8 +2,8 @@
 
 Catch a group (`Conflict`, `Corruption`, ...) or one class; groups are not raised themselves. Where
 a builtin exception says the same, the class is one of those too, so `except FileNotFoundError` and
-the like work. The message, `str(error)`, says what happened, to which object or path, and what to do
-next. `code` is a stable name for machines: codes are added, never changed or used again.
+the like work. The message, `str(error)`, says what happened, to which object or path, and what to
+do next. `code` is a stable name for machines: codes are added, never changed or used again.
 
 `exit_code` is what the command line returns:
 

@@ -36,8 +36,12 @@ def main(arguments: list[str] | None = None) -> int:
             if sys.stdout is not None:
                 sys.stdout.flush()
             return 0
+        import gc
+
         from helios.cli.invocation import run
 
+        # A command ends before its cycles matter; looking for them would cost it milliseconds.
+        gc.disable()
         return run(arguments)
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import NamedTuple
 
 from helios.cli import environment
 
@@ -12,12 +11,15 @@ NO_PERMISSION = 7
 DEFECT = 70
 
 
-class Failure(NamedTuple):
+class Failure:
     """An error as the person sees it: a stable code, a message, the exit code."""
 
-    code: str
-    message: str
-    exit_code: int
+    __slots__ = ("code", "exit_code", "message")
+
+    def __init__(self, code: str, message: str, exit_code: int) -> None:
+        self.code = code
+        self.message = message
+        self.exit_code = exit_code
 
 
 def unexpected(error: Exception) -> Failure:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from helios import errors
 from helios._core import Engine
 from helios.repository import revision as revisions
+from helios.repository.result import Result
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,14 +28,19 @@ DEFAULT_BRANCH = "main"
 CACHE_BYTES = 64 << 20
 
 
-class Materialized(NamedTuple):
+class Materialized(Result):
     """What `materialize` wrote: the snapshot's id, where, how many files, of how many bytes."""
 
-    snapshot: str
-    out: str
-    files: int
-    bytes: int
-    warnings: list[PathWarning]
+    __slots__ = ("bytes", "files", "out", "snapshot", "warnings")
+
+    def __init__(
+        self, snapshot: str, out: str, files: int, bytes: int, warnings: list[PathWarning]
+    ) -> None:
+        self.snapshot = snapshot
+        self.out = out
+        self.files = files
+        self.bytes = bytes
+        self.warnings = warnings
 
 
 class Repository:
@@ -352,7 +357,7 @@ class Repository:
             list(exclude or ()),
             None if paths is None else [os.fsencode(path) for path in paths],
         )
-        return Materialized(found, target, files, size, [PathWarning(*each) for each in warnings])
+        return Materialized(found, target, files, size, [PathWarning(pair) for pair in warnings])
 
     def maintenance(self) -> Maintained:
         """Moves the journal into the L2 store. Raises `StoreBusy` if another process does."""
