@@ -63,8 +63,8 @@ ID_LEN = 32
 COUNTERS = b"counters"
 
 # Measured over 50 writers that each put 4 MiB of records of 70 to 2000 bytes under random ids,
-# flush and close. Bytes written repeat to 1%; times are p50 of reads that the block cache does not hold,
-# on two shared cores, where the same run differs by half: ranges are over all runs.
+# flush and close. Bytes written repeat to 1%; times are p50 of reads that the block cache does not
+# hold, on two shared cores, where the same run differs by half: ranges are over all runs.
 #
 # Bytes written per byte put: level compaction 7.40; universal 3.86 at 4 runs, 2.49 at 8, 2.25 at
 # 16. With values of 512 bytes and more in blob files, which no compaction rewrites, 1.74 at 8 runs,
