@@ -71,8 +71,8 @@ COUNTERS = b"counters"
 # 1.40 at 12, 1.39 at 16; from 1024 bytes on 1.57; from 256 on 1.35, but 6% more on disk. A blob
 # file costs a hit some 3 us (12 to 15 us against 7 to 10), a run costs a miss 0.1 us.
 RUNS_MAX = 16
-# Refs and operations are small. With 4, 8 and 16 runs a short writer takes the same time, but more
-# runs are more files for each open.
+# Refs and operations are small. More runs are more files for each open; that a short writer is
+# faster with 8 or 16 did not show above the noise (one run each).
 SMALL_RUNS_MAX = 4
 BLOB_BYTES_MIN = 512
 # Blocks of 4, 8 and 16 KiB take the same on disk (1.02 bytes per byte put: records are compressed
@@ -84,10 +84,12 @@ CACHE_BYTES = 32 << 20
 MEMTABLE_BYTES = 32 << 20
 BATCH_BYTES_MAX = 4 << 20
 
-# Opening, with three families and the default one, against all in one family: a reader takes 4 ms
-# against 3.5 (p50; 2.0 against 2.3 ms of CPU), a writer 40 to 60 ms in both cases, within the noise
-# of the machine, and writes 81 kB of logs and options against 32. With RocksDB's 16 threads for
-# opening files, which it starts anew for each family, a reader takes 9 ms and 5 ms of CPU.
+# Three families and the default one, against all in one family, in turns on a loaded machine: a
+# reader opens in some 4 ms against 3.5 (p50 of most runs; some took 9) and 2.0 against 2.3 ms of
+# CPU. A writer opens in 55 to 63 ms against 51 to 65 and writes 81 kB of logs and options against
+# 32. All of a small maintenance (open, put, flush, put, flush, close) takes 113 to 188 ms against
+# 83 to 116, and writes 163 kB against 104. With RocksDB's 16 threads for opening files, which it
+# starts anew for each family, a reader takes 9 ms and 5 ms of CPU.
 OPENING_THREADS = 1
 
 PAGE_LEN = 1024
