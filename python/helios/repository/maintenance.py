@@ -62,9 +62,7 @@ def run(engine: Engine, store: Store) -> Maintained:
         engine.discard_journal(segments[-1])
     bytes_written = _bytes_written() - written_before
     engine.count_l2_bytes(bytes_written)
-    return Maintained(
-        len(segments), objects, new_objects, bytes_written, perf_counter() - start
-    )
+    return Maintained(len(segments), objects, new_objects, bytes_written, perf_counter() - start)
 
 
 def _bytes_written() -> int:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 DEFAULT_BRANCH = "main"
 
 
-class Warning(NamedTuple):
+class PathWarning(NamedTuple):
     """A path that was passed over, and why."""
 
     path: str
@@ -28,7 +28,7 @@ class Committed(NamedTuple):
     """The snapshot (its `stats` are None if nothing had changed), and warnings."""
 
     snapshot: Snapshot
-    warnings: list[Warning]
+    warnings: list[PathWarning]
 
 
 class Status(NamedTuple):
@@ -37,7 +37,7 @@ class Status(NamedTuple):
     branch: str
     base: str | None
     diff: Diff
-    warnings: list[Warning]
+    warnings: list[PathWarning]
 
 
 class Restored(NamedTuple):
@@ -47,7 +47,7 @@ class Restored(NamedTuple):
     safety: Snapshot | None
     written: list[str]
     deleted: list[str]
-    warnings: list[Warning]
+    warnings: list[PathWarning]
 
 
 class Switched(NamedTuple):
@@ -58,7 +58,7 @@ class Switched(NamedTuple):
     safety: Snapshot | None
     written: list[str]
     deleted: list[str]
-    warnings: list[Warning]
+    warnings: list[PathWarning]
 
 
 class Worktree:
@@ -148,7 +148,7 @@ class Worktree:
         )
         return Committed(snapshot, _warnings(warnings))
 
-    def _secure(self, command: str) -> tuple[Snapshot | None, list[Warning]]:
+    def _secure(self, command: str) -> tuple[Snapshot | None, list[PathWarning]]:
         """Commits what is on disk and not committed yet; the snapshot, if there was anything."""
         snapshot, warnings = self._commit(f"before {command}", None, None, False, command)
         return (snapshot if snapshot.stats is not None else None), warnings
@@ -197,26 +197,25 @@ class Worktree:
         branch is made at the old one's snapshot.
         """
         known = self._engine.branch(branch)
+        if known is not None and create:
+            raise errors.BranchExists(f"branch {branch!r} exists already")
         if known is None and not create:
             raise errors.UnknownRevision(
                 f"there is no branch {branch!r}; `switch -c {branch}` makes it"
             )
-        if known is not None and create:
-            raise errors.BranchExists(f"branch {branch!r} exists already")
         safety, warned = self._secure(f"switch {branch}")
-        if create:
+        if known is None:
             head = self._engine.branch(self.branch)
             if head is not None:
                 self._engine.move_branch(branch, None, head, f"switch -c {branch}")
             self._follow(branch)
             snapshot = None if head is None else self._engine.snapshot(head)
             return Switched(branch, snapshot, safety, [], [], warned)
-        assert known is not None
         written, deleted, warnings = self._core.restore(known, None, dry_run=False)
         self._follow(branch)
         snapshot = self._engine.snapshot(known)
         return Switched(branch, snapshot, safety, written, deleted, warned + _warnings(warnings))
 
 
-def _warnings(found: list[tuple[str, str]]) -> list[Warning]:
-    return [Warning(path, reason) for path, reason in found]
+def _warnings(found: list[tuple[str, str]]) -> list[PathWarning]:
+    return [PathWarning(path, reason) for path, reason in found]
