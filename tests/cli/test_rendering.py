@@ -87,7 +87,7 @@ def test_git_applies_a_patch(run: Run, project: Path, tmp_path: Path) -> None:
     (project / "empty").unlink()
     (project / "empty2").write_bytes(b"")
     (project / "link").symlink_to("script")
-    for arguments in (["diff"], ["diff", "main"], ["diff", "main~1", "main"]):
+    for arguments in (["diff"], ["diff", "main~1"], ["diff", "main~1", "main"]):
         patch = run(*arguments).out.encode("utf-8", "surrogateescape")
         copy = tmp_path / "_".join(arguments)
         shutil.copytree(tmp_path / "out", copy, symlinks=True)

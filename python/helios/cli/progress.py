@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     Progress = Callable[[], tuple[str, int, int] | None]
 
+# What `signal` wraps: its enumerations would cost every command 2 ms at start-up.
+_signal = __import__("_signal")
+
 QUIET_S = 0.5
 INTERVAL_S = 0.1
 BAR_COLUMNS = 24
@@ -56,20 +59,17 @@ def _interrupt_kills() -> object:
     Python would only notice it when the core returns. The core stands its death at any
     instruction: the journal drops a torn tail, and files are replaced by renaming.
     """
-    import signal
-
     try:
-        return signal.signal(signal.SIGINT, signal.SIG_DFL)
+        handler: object = _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     except ValueError:
         # Only the main thread may: whoever runs commands in threads has its own way to stop.
         return None
+    return handler
 
 
 def _interrupt_raises(handler: Any) -> None:
     if handler is not None:
-        import signal
-
-        signal.signal(signal.SIGINT, handler)
+        _signal.signal(_signal.SIGINT, handler)
 
 
 def draw(progress: Progress, done: Event) -> None:

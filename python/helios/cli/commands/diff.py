@@ -7,9 +7,8 @@ from helios.cli.changes import Changes, as_data, listing, name_status, summary
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
-
     from helios import Diff, Repository
+    from helios.cli.arguments import Declarations
     from helios.cli.context import Context
 
 DESCRIPTION = """\
@@ -23,11 +22,11 @@ worktree. Exits with 0, unless --exit-code asks for 1 where something differs.
 EXAMPLES = """\
   helios-cli diff
   helios-cli diff main~1 main --stat
-  helios-cli diff main attempt-2 -- src
+  helios-cli diff main attempt-2 -- src    (only these paths)
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Declarations) -> None:
     parser.add_argument("old", nargs="?", metavar="from", help="a snapshot")
     parser.add_argument("new", nargs="?", metavar="to", help="a snapshot")
     # Only what follows `--`: before it a third word is a mistake.
@@ -38,7 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form.add_argument("--summary", action="store_true", help="list paths and sizes")
     form.add_argument("--name-status", action="store_true", help="list letters and paths, as git")
     parser.add_argument("--exit-code", action="store_true", help="exit with 1 if anything differs")
-    parser.epilog = f"{parser.epilog}\nonly some paths: -- path ...\n"
 
 
 def run(context: Context) -> int:
