@@ -53,12 +53,13 @@ def run(context: Context) -> int:
         worktree = repository.worktree
         branch = worktree.branch
         with context.working(repository):
-            snapshot, warnings = worktree.commit(
+            done = worktree.commit(
                 "\n\n".join(arguments.message or ()),
                 author=arguments.author,
                 allow_empty=arguments.allow_empty,
             )
-        context.warn(warnings)
+        context.warn(done.warnings)
+        snapshot = done.snapshot
         if context.json:
             context.report(
                 {
