@@ -70,7 +70,14 @@ def _command(arguments: list[str], terminal: Terminal) -> int:
         return 0
     from helios.cli.context import Context
 
-    code: int = module.run(Context(values, terminal))
+    context = Context(values, terminal)
+    try:
+        code: int = module.run(context)
+    except HeliosError:
+        # They may say why it failed; where that is an object on standard error, it stands alone.
+        if not context.json:
+            context.tell_warnings()
+        raise
     return code
 
 
