@@ -3,7 +3,8 @@
 //! Layout (docs/FORMAT.md): kind, form and depth bytes, the raw length as varint, then the payload.
 //! A splice names a base object and replaces one range of it; it is found by comparing the common
 //! prefix and suffix of old and new bytes, so a one-line edit is stored in about a line. Chains of
-//! splices are at most `DEPTH_MAX` long, which bounds the reads that one object costs.
+//! splices are written at most `DEPTH_MAX` long, which bounds the reads that one object costs. The
+//! depth in a record is what its writer knew; readers count for themselves.
 
 use std::cell::RefCell;
 
