@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use helios_core::engine::commit::CommitOptions;
+use helios_core::engine::Engine;
+use helios_core::error::Error;
 use helios_core::tree::{check_path, EntryKind};
 use helios_core::vst;
 use parking_lot::Mutex;
@@ -33,7 +35,7 @@ impl Vst {
     fn with<T>(
         &self,
         py: Python<'_>,
-        body: impl FnOnce(&mut vst::Vst, &helios_core::engine::Engine) -> helios_core::error::Result<T>,
+        body: impl FnOnce(&mut vst::Vst, &Engine) -> Result<T, Error>,
     ) -> PyResult<T> {
         let mut vst = self.vst.lock_py_attached(py);
         Ok(body(&mut vst, &self.shared.engine).map_err(Failure::from)?)
@@ -137,7 +139,9 @@ impl Vst {
 
     /// Makes what was written a snapshot and moves the branch there. Without a change the last
     /// snapshot is given back, unless `allow_empty`.
-    #[pyo3(signature = (message = "", *, author = None, metadata = None, allow_empty = false, time_us = None))]
+    #[pyo3(signature = (
+        message = "", *, author = None, metadata = None, allow_empty = false, time_us = None
+    ))]
     fn commit(
         &self,
         py: Python<'_>,

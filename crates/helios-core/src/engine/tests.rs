@@ -361,7 +361,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn garbage_behind_the_journal_is_kept_aside(garbage in proptest::collection::vec(any::<u8>(), 1..300)) {
+    fn garbage_behind_the_journal_is_kept_aside(
+        garbage in proptest::collection::vec(any::<u8>(), 1..300),
+    ) {
         let (directory, engine) = repository();
         let mut vst = engine.vst_of_branch("main").unwrap();
         write(&mut vst, &engine, "a", "one");
