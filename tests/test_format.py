@@ -414,7 +414,8 @@ def test_the_worktree_and_the_metrics_read_as_documented(repository: helios.Repo
     committed = repository.worktree.commit("second")
     repository.worktree.switch("next", create=True)
     directory = directory_of(repository)
-    assert (directory / "worktree" / "head").read_bytes() == b"next\n"
+    expected = f"next\n{committed.snapshot.id}\n"
+    assert (directory / "worktree" / "head").read_text() == expected
 
     tree, known = index_of((directory / "worktree" / "index").read_bytes())
     assert tree.hex() == committed.snapshot.tree_id
