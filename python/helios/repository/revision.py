@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helios.errors import AmbiguousRevision, UnknownRevision
+from helios.errors import AmbiguousRevision, ObjectNotFound, UnknownRevision
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def _base(name: str, engine: Engine, store: Store | None, head: str | None) -> s
     digits = name.lower()
     is_hexadecimal = bool(digits) and not digits.strip("0123456789abcdef")
     if is_hexadecimal and len(digits) == ID_DIGITS:
-        return digits
+        return _known(digits, engine)
     found = _branch(name, engine)
     if found is not None:
         return found
@@ -56,6 +56,14 @@ def _base(name: str, engine: Engine, store: Store | None, head: str | None) -> s
         else "`log` and `branch` list what there is"
     )
     raise UnknownRevision(f"no snapshot or branch is called {name!r}; {hint}")
+
+
+def _known(digits: str, engine: Engine) -> str:
+    """A full id, if there is such a snapshot."""
+    try:
+        return engine.snapshot(digits).id
+    except ObjectNotFound:
+        raise UnknownRevision(f"there is no snapshot {digits}; `log` lists them") from None
 
 
 def _branch(name: str, engine: Engine) -> str | None:

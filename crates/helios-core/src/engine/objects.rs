@@ -10,6 +10,11 @@ use crate::object::Kind;
 use crate::store::record::{Form, Record};
 use crate::store::{Object, ObjectReader};
 
+/// More splices than this on the way to one object are a cycle. Chains are written with up to
+/// `DEPTH_MAX` links, but L2 keeps the first record of an object, which may be a splice where the
+/// journal had a whole copy: then each link can be a chain of its own.
+const HOPS_MAX: usize = 1024;
+
 /// An object that is being put together from the records it is stored in.
 struct Assembly {
     /// The object that was asked for.
@@ -143,9 +148,7 @@ impl Engine {
         let record = Record::parse(&bytes).map_err(|error| error.in_object(&id))?;
         let complete = match record.form {
             Form::Splice => {
-                let depth_left = assembly.splices.last().map_or(u8::MAX, |outer| outer[2]);
-                // Depths fall along a chain; without this a damaged one could go on for ever.
-                if record.depth >= depth_left {
+                if assembly.splices.len() >= HOPS_MAX {
                     let reason = "its splices form a cycle".to_owned();
                     return Err(Error::CorruptObject { id, reason });
                 }
@@ -162,7 +165,7 @@ impl Engine {
             }
             Form::Raw | Form::Zstd => record.inflate().map_err(|error| error.in_object(&id))?,
         };
-        match self.finish(assembly, record.kind, record.depth, complete)? {
+        match self.finish(assembly, record.kind, 0, complete)? {
             Step::Done(object) => Ok(Ok(object)),
             Step::Elsewhere(next) => Ok(Err(next)),
         }
@@ -172,10 +175,10 @@ impl Engine {
     fn finish(&self, assembly: Assembly, kind: Kind, depth: u8, base: Vec<u8>) -> Result<Step> {
         let id = assembly.id;
         let mut bytes = base;
-        let mut depth = depth;
+        // The real length of the chain, whatever the records say: writers bound it by this.
+        let depth = depth.saturating_add(assembly.splices.len().min(255) as u8);
         for splice in assembly.splices.iter().rev() {
             let record = Record::parse(splice)?;
-            depth = record.depth;
             bytes = record
                 .splice()
                 .and_then(|splice| splice.apply(&bytes, record.raw_len))

@@ -1,6 +1,7 @@
 //! Branches: names for snapshots, moved by compare-and-swap.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use super::commit::now_us;
 use super::Engine;
@@ -48,21 +49,32 @@ pub fn branch_of(reference: &[u8]) -> String {
 impl Engine {
     /// Takes in what others appended, so that what follows sees it.
     pub fn refresh(&self) -> Result<()> {
-        if self.journal.refresh()? {
-            if let Some(store) = &self.store {
-                store.refresh()?;
-            }
+        self.journal.refresh()?;
+        self.refresh_store(self.journal.generation())
+    }
+
+    /// Looks at L2 again if the journal was read from scratch since the last time: then something
+    /// that it would have told has moved there. Reloads happen on many ways, so the journal's
+    /// count of them decides, and not who noticed.
+    fn refresh_store(&self, generation: u64) -> Result<()> {
+        if self.store_generation.load(Ordering::Acquire) == generation {
+            return Ok(());
         }
+        if let Some(store) = &self.store {
+            store.refresh()?;
+        }
+        self.store_generation.store(generation, Ordering::Release);
         Ok(())
     }
 
     /// The value of a ref.
     pub fn reference(&self, name: &[u8]) -> Result<Option<Id>> {
-        self.refresh()?;
+        self.journal.refresh()?;
+        let generation = self.journal.generation();
         if let Some(value) = self.journal.reference(name) {
             return Ok(value);
         }
-        let generation = self.journal.generation();
+        self.refresh_store(generation)?;
         let value = match &self.store {
             Some(store) => store.reference(name)?,
             None => None,
