@@ -120,7 +120,7 @@ impl<'e> Writer<'e> {
         Ok(result)
     }
 
-    fn is_bulk(&self) -> bool {
+    pub(super) fn is_bulk(&self) -> bool {
         self.frame.len() > RAW_FRAME_BYTES_MAX || self.journal_bytes > 0
     }
 
@@ -239,14 +239,20 @@ impl Sink for Writer<'_> {
 }
 
 /// What was stored stays in L1, in place of what it replaces.
-struct Kept<'c>(&'c Cache);
+struct Kept<'c> {
+    cache: &'c Cache,
+    is_bulk: bool,
+}
 
 impl Keep for Kept<'_> {
     fn keep(&mut self, id: Id, object: Object, replaced: Option<Id>) {
         if let Some(replaced) = replaced.filter(|replaced| *replaced != id) {
-            self.0.retire(&replaced);
+            self.cache.retire(&replaced);
         }
-        self.0.insert(id, object);
+        match self.is_bulk {
+            true => self.cache.offer(id, object),
+            false => self.cache.insert(id, object),
+        }
     }
 }
 
@@ -271,7 +277,7 @@ impl Engine {
             (vst.base, vst.base_tree == Some(tree), options.allow_empty || vst.is_new_branch)
         {
             writer.flush()?;
-            self.settle(vst);
+            self.settle(vst, writer.is_bulk());
             return Ok(Committed {
                 id: base,
                 snapshot: self.snapshot(&base)?,
@@ -315,7 +321,7 @@ impl Engine {
         self.count_forms(&writer.frame);
         let journal_bytes = writer.journal_bytes + writer.frame.len() as u64;
         let moved = self.append(&mut writer.frame)?;
-        self.settle(vst);
+        self.settle(vst, writer.is_bulk());
         if let Some((name, actual)) = moved {
             self.metrics.add(Counter::Conflicts, 1);
             return Err(Error::BranchMoved(Box::new(BranchMoved {
@@ -367,8 +373,8 @@ impl Engine {
         }
     }
 
-    pub(super) fn settle(&self, vst: &mut Vst) {
-        node::settle(vst.tree.root_mut(), &mut Kept(&self.cache));
+    pub(super) fn settle(&self, vst: &mut Vst, is_bulk: bool) {
+        node::settle(vst.tree.root_mut(), &mut Kept { cache: &self.cache, is_bulk });
     }
 
     pub(super) fn count_forms(&self, frame: &FrameBuilder) {

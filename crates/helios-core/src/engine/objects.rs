@@ -23,6 +23,14 @@ struct Assembly {
     splices: Vec<Vec<u8>>,
     /// What is needed next.
     wanted: Id,
+    /// Whether the object is asked for by itself, and not with many others.
+    alone: bool,
+}
+
+impl Assembly {
+    fn of(id: Id, alone: bool) -> Assembly {
+        Assembly { id, splices: Vec::new(), wanted: id, alone }
+    }
 }
 
 /// Where the search for an object has got to.
@@ -47,7 +55,7 @@ impl ObjectReader for Engine {
         if let Some(object) = self.cache.get(id) {
             return Some(object);
         }
-        match self.assemble(Assembly { id: *id, splices: Vec::new(), wanted: *id }) {
+        match self.assemble(Assembly::of(*id, true)) {
             Ok(Step::Done(object)) => Some(object),
             _ => None,
         }
@@ -61,8 +69,7 @@ impl Engine {
         let mut done: HashMap<usize, Object> = HashMap::with_capacity(ids.len());
         let mut waiting = Vec::new();
         for (at, id) in ids.iter().enumerate() {
-            let assembly = Assembly { id: *id, splices: Vec::new(), wanted: *id };
-            match self.assemble(assembly)? {
+            match self.assemble(Assembly::of(*id, ids.len() == 1))? {
                 Step::Done(object) => drop(done.insert(at, object)),
                 Step::Elsewhere(assembly) => waiting.push((at, assembly)),
             }
@@ -189,7 +196,10 @@ impl Engine {
             return Err(Error::CorruptObject { id, reason });
         }
         let object = Object { kind, depth, bytes: Arc::from(bytes) };
-        self.cache.insert(id, object.clone());
+        match assembly.alone {
+            true => self.cache.insert(id, object.clone()),
+            false => self.cache.offer(id, object.clone()),
+        }
         Ok(Step::Done(object))
     }
 

@@ -208,3 +208,6 @@ impl Journal {
         (sealed + state.tail, state.index.len())
     }
 }
+
+#[cfg(test)]
+mod tests;
