@@ -16,6 +16,7 @@ from helios.bench.corpus import Corpus, Edits
 from helios.bench.figure import FLOOR, GIT, Figure, Limit, Measured, Unmeasurable
 from helios.bench.latencies import seconds_of
 from helios.bench.machine import cores
+from helios.bench.stream import write_stream
 from helios.bench.workbench import Workbench
 
 MS = 1000.0
@@ -40,12 +41,15 @@ def _measured(medians: dict[str, float], notes: tuple[str, ...] = ()) -> Measure
 
 
 def _beside_floors(
-    count: int, works: dict[str, Callable[[], float]], floor: Callable[[int], float]
+    bench: Workbench,
+    count: int,
+    works: dict[str, Callable[[], float]],
+    floor: Callable[[int], float],
 ) -> Measured:
     """As `_measured`; `floor` measures with a number of threads, and the best number counts."""
     floors = {f"floor, {n} threads": partial(floor, n) for n in sorted({1, cores()})}
     try:
-        floor(1)
+        bench.programs.require_floor()
     except Unmeasurable as reason:
         return _measured(interleaved(count, works), (f"floor unknown: {reason}",))
     medians = interleaved(count, works | floors)
@@ -134,7 +138,10 @@ def status(bench: Workbench) -> Measured:
     # One worktree for both: each leaves the other's directory alone.
     programs.run(programs.git("init", "-q"), root)
     (root / ".git" / "info" / "exclude").write_text(".helios/\n")
-    programs.run(programs.git_script("add -A", "commit -q -m base"), root)
+    # Into one pack: loose objects would be as many files again.
+    stream = write_stream(root.parent / "stream", [corpus.contents])
+    programs.run(programs.git("fast-import", "--quiet"), root, stream)
+    programs.run(programs.git("reset", "-q"), root)
     programs.run(programs.helios_cli("commit", "-m", "base"), root)
     by_helios, by_git = programs.helios_cli("status"), programs.git("status", "--short")
     for command in (by_helios, by_git):
@@ -149,7 +156,7 @@ def status(bench: Workbench) -> Measured:
     def scan(threads: int) -> float:
         return programs.floor_ns("scan", root, threads, 1)[0] / NS_PER_MS
 
-    return _beside_floors(sizes.statuses, works, scan)
+    return _beside_floors(bench, sizes.statuses, works, scan)
 
 
 def materialize(bench: Workbench) -> Measured:
@@ -170,7 +177,7 @@ def materialize(bench: Workbench) -> Measured:
         return bench.programs.floor_ns("create", source, out, threads)[0] / NS_PER_MS
 
     works = {"helios": by_helios, GIT: _checkout(bench)}
-    measured = _beside_floors(bench.sizes.checkouts, works, create)
+    measured = _beside_floors(bench, bench.sizes.checkouts, works, create)
     [tree] = trees
     bench.record("materialized", tree)
     return measured

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from statistics import median
@@ -10,13 +12,11 @@ from time import perf_counter
 
 from helios.bench.committer import maintain, on_corpus
 from helios.bench.figure import FLOOR, Figure, Limit, Measured, Unmeasurable
-from helios.bench.latencies import Rounds
+from helios.bench.latencies import NS_PER_US, Rounds, percentile
 from helios.bench.workbench import Workbench
 
-COMMITS_A_TURN = 20
-"""Commits between two looks at whether maintenance still runs."""
 COMMITS_A_PROCESS = 2000
-"""The same for the floor program, which starts anew each time."""
+"""Commits of the floor program between two looks at whether maintenance still runs."""
 
 
 @contextmanager
@@ -36,6 +36,16 @@ def busy_thread() -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
+
+
+def preemptions() -> int:
+    """How often the system took the processor away from this thread; 0 where it does not tell.
+
+    On a machine with more to do than processors, that is what the highest latencies are made of.
+    """
+    if sys.platform != "linux":
+        return 0
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nivcsw
 
 
 def _beside_floor(bench: Workbench, *, busy: bool) -> Measured:
@@ -95,8 +105,17 @@ def during_maintenance(bench: Workbench) -> Measured:
         rounds.add(samples)
         return rounds
 
+    calm: list[int] = []
+
+    def commit() -> list[int]:
+        before = preemptions()
+        samples = worker.run(1)
+        if preemptions() == before:
+            calm.extend(samples)
+        return samples
+
     enough = bench.sizes.maintained_commits
-    commits = beside(lambda: worker.run(COMMITS_A_TURN), enough)
+    commits = beside(commit, enough)
     references = {}
     file = bench.fresh("floor")
     try:
@@ -114,6 +133,10 @@ def during_maintenance(bench: Workbench) -> Measured:
         references,
         (
             f"{commits.describe()}, worst {commits.pooled_us(1):.0f} us",
+            (
+                f"{len(commits) - len(calm)} commits were interrupted by the scheduler; "
+                f"p99.9 of the others {percentile(calm, 0.999) / NS_PER_US:.1f} us"
+            ),
             said,
             f"{len(durations)} runs of maintenance, {median(durations):.2f} s each",
         ),

@@ -138,11 +138,15 @@ class Programs:
         except Unmeasurable as reason:
             return str(reason)
 
-    def floor_ns(self, *arguments: str | Path | int) -> list[int]:
-        """The durations in nanoseconds that the floor program measures."""
+    def require_floor(self) -> Path:
+        """The floor program. Raises `Unmeasurable` if it is not there."""
         if self._floor is None or not self._floor.exists():
             raise Unmeasurable("the floor program is not built; `make bench` builds it")
-        command = [str(self._floor), *map(str, arguments)]
+        return self._floor
+
+    def floor_ns(self, *arguments: str | Path | int) -> list[int]:
+        """The durations in nanoseconds that the floor program measures."""
+        command = [str(self.require_floor()), *map(str, arguments)]
         return [int(line) for line in self.run(command, Path.cwd()).split()]
 
     def maintenance(self, directory: Path) -> list[str]:
