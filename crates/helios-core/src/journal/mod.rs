@@ -522,8 +522,10 @@ impl Journal {
         let end = (segment.number, state.tail);
         let full = state.tail > SEGMENT_BYTES_MAX;
         drop(state);
-        if full && !frame.sealed {
-            self.rotate()?;
+        if full && !frame.sealed && self.rotate().is_err() {
+            // The frame is written, so this append has succeeded. The next one first finishes the
+            // rotation, and reports what keeps it from that.
+            self.state.write().allocated = 0;
         }
         Ok(end)
     }
@@ -575,10 +577,11 @@ impl Journal {
                 segment.truncate(tail)?;
             }
         }
-        self.state.write().allocated = segment.len()?.max(tail);
         if self.is_sealed(&segment, tail)? {
             return self.open_next(segment.number);
         }
+        // Only now: nothing may be appended behind a seal, where nobody would read it.
+        self.state.write().allocated = segment.len()?.max(tail);
         Ok((segment, tail))
     }
 
@@ -689,9 +692,10 @@ impl Journal {
         self.locked(|| {
             let (_, tail) = self.writable_tail()?;
             match tail > segment::HEADER_LEN {
-                true => self.rotate(),
-                false => Ok(()),
+                true => self.rotate()?,
+                false => forget_moved(&mut self.state.write()),
             }
+            Ok(())
         })
     }
 
@@ -790,7 +794,11 @@ fn remove_segment(segment: &Segment, damaged: bool) -> Result<()> {
         }
         _ => std::fs::remove_file(path),
     };
-    done.map_err(|error| Error::io(path, error))
+    match done {
+        // Another process' maintenance was here.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        done => done.map_err(|error| Error::io(path, error)),
+    }
 }
 
 fn list_segments(directory: &Path) -> Result<Vec<u64>> {
