@@ -10,6 +10,7 @@ pub mod refs;
 pub mod worktree;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -37,6 +38,8 @@ pub struct Engine {
     cache: Cache,
     metrics: Arc<Metrics>,
     store: Option<Arc<dyn RecordSource>>,
+    /// The journal's generation that L2 was last looked at for.
+    store_generation: AtomicU64,
     progress: Progress,
     /// A frame buffer between two commits.
     spare_frame: Mutex<Option<FrameBuilder>>,
@@ -82,8 +85,9 @@ impl Engine {
     ) -> Engine {
         let metrics = Arc::new(metrics);
         let cache = Cache::new(cache_bytes_max, Arc::clone(&metrics));
+        let store_generation = AtomicU64::new(journal.generation());
         let (progress, spare_frame) = (Progress::default(), Mutex::new(None));
-        Engine { directory, journal, cache, metrics, store, progress, spare_frame }
+        Engine { directory, journal, cache, metrics, store, store_generation, progress, spare_frame }
     }
 
     pub fn directory(&self) -> Option<&Path> {

@@ -1,6 +1,7 @@
 //! Branches: names for snapshots, moved by compare-and-swap.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use super::commit::now_us;
 use super::Engine;
@@ -48,21 +49,30 @@ pub fn branch_of(reference: &[u8]) -> String {
 impl Engine {
     /// Takes in what others appended, so that what follows sees it.
     pub fn refresh(&self) -> Result<()> {
-        if self.journal.refresh()? {
+        self.journal.refresh()?;
+        self.refresh_store().map(drop)
+    }
+
+    /// Looks at L2 again if the journal was reloaded since, whoever reloaded it: a ref that it
+    /// forgot must not be looked up in an older state of L2. The generation that L2 is good for.
+    fn refresh_store(&self) -> Result<u64> {
+        let generation = self.journal.generation();
+        if self.store_generation.load(Ordering::Acquire) != generation {
             if let Some(store) = &self.store {
                 store.refresh()?;
             }
+            self.store_generation.store(generation, Ordering::Release);
         }
-        Ok(())
+        Ok(generation)
     }
 
     /// The value of a ref.
     pub fn reference(&self, name: &[u8]) -> Result<Option<Id>> {
-        self.refresh()?;
+        self.journal.refresh()?;
+        let generation = self.refresh_store()?;
         if let Some(value) = self.journal.reference(name) {
             return Ok(value);
         }
-        let generation = self.journal.generation();
         let value = match &self.store {
             Some(store) => store.reference(name)?,
             None => None,
