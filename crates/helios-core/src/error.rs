@@ -49,6 +49,8 @@ pub enum Error {
     Io { path: PathBuf, source: io::Error },
     #[error("L2 store: {0}")]
     Store(String),
+    #[error("L2 store: {0}")]
+    CorruptStore(String),
 }
 
 fn describe(id: &Option<Id>) -> String {
@@ -86,7 +88,9 @@ impl Error {
             Error::IsADirectory { .. } => "PathIsADirectory",
             Error::NotADirectory { .. } => "PathNotADirectory",
             Error::ObjectNotFound { .. } => "ObjectNotFound",
-            Error::CorruptObject { .. } | Error::Malformed(_) => "CorruptObject",
+            Error::CorruptObject { .. } | Error::Malformed(_) | Error::CorruptStore(_) => {
+                "CorruptObject"
+            }
             Error::CorruptJournal { .. } => "CorruptJournal",
             Error::BranchMoved { .. } => "BranchMoved",
             Error::ReadOnly(_) => "ReadOnlyRepository",
