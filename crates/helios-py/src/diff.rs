@@ -9,6 +9,7 @@ use helios_core::error::Error;
 use helios_core::platform::{path_from_bytes, read_link};
 use helios_core::store::ObjectReader;
 use helios_core::tree::{Entry, EntryKind};
+use helios_core::vst::Vst;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
@@ -129,12 +130,20 @@ impl Rename {
     }
 }
 
+/// Where the content of the new side is.
+enum New {
+    Stored,
+    /// On disk, under this root.
+    Disk(PathBuf),
+    /// In a VST that is not committed.
+    Vst(Box<Vst>),
+}
+
 /// What differs between two trees. A directory is listed only where it holds no file.
 #[pyclass(frozen, module = "helios")]
 pub struct Diff {
     engine: Arc<engine::Engine>,
-    /// Where the new side is, if it is on disk and not stored.
-    root: Option<PathBuf>,
+    new: New,
     added: Py<PyList>,
     changed: Py<PyList>,
     deleted: Py<PyList>,
@@ -147,7 +156,17 @@ impl Diff {
         engine: Arc<engine::Engine>,
         changes: Vec<diff::Change>,
     ) -> PyResult<Diff> {
-        Diff::build(py, engine, changes, None)
+        Diff::build(py, engine, changes, New::Stored)
+    }
+
+    /// A diff whose new side is a VST, as it is now.
+    pub fn of_vst(
+        py: Python<'_>,
+        shared: &Shared,
+        changes: Vec<diff::Change>,
+        vst: Vst,
+    ) -> PyResult<Diff> {
+        Diff::build(py, Arc::clone(&shared.engine), changes, New::Vst(Box::new(vst)))
     }
 
     /// A diff whose new side is what is on disk under `root`.
@@ -157,14 +176,14 @@ impl Diff {
         changes: Vec<diff::Change>,
         root: PathBuf,
     ) -> PyResult<Diff> {
-        Diff::build(py, Arc::clone(&shared.engine), changes, Some(root))
+        Diff::build(py, Arc::clone(&shared.engine), changes, New::Disk(root))
     }
 
     fn build(
         py: Python<'_>,
         engine: Arc<engine::Engine>,
         mut changes: Vec<diff::Change>,
-        root: Option<PathBuf>,
+        new: New,
     ) -> PyResult<Diff> {
         changes.retain(|change| !is_directory_with_files(change));
         let renames = take_renames(&mut changes);
@@ -183,7 +202,7 @@ impl Diff {
             renamed.append(Py::new(py, Rename { from, to, entry })?)?;
         }
         let [added, changed, deleted] = lists.map(Bound::unbind);
-        Ok(Diff { engine, root, added, changed, deleted, renamed: renamed.unbind() })
+        Ok(Diff { engine, new, added, changed, deleted, renamed: renamed.unbind() })
     }
 }
 
@@ -215,7 +234,7 @@ impl Diff {
     }
 
     /// The unified diff of one change, as bytes; `None` if either side is binary. The new side of a
-    /// worktree's change is read from disk; a change of an uncommitted VST has no text yet.
+    /// worktree's change is read from disk.
     fn text<'py>(
         &self,
         py: Python<'py>,
@@ -236,8 +255,11 @@ impl Diff {
         let (old_name, new_name) = (name(change.old, "a"), name(change.new, "b"));
         let text = py.detach(|| -> Result<_, Failure> {
             let old = content(change.old)?;
-            let new = match (&self.root, change.new.0) {
-                (Some(root), Some(entry)) if entry.kind.has_content() => {
+            let new = match (&self.new, change.new.0) {
+                (New::Vst(vst), Some(entry)) if entry.kind.has_content() => {
+                    vst.read(&change.path, &*self.engine)?
+                }
+                (New::Disk(root), Some(entry)) if entry.kind.has_content() => {
                     let place = root.join(path_from_bytes(&change.path));
                     let read = match entry.kind {
                         EntryKind::Symlink => read_link(&place),

@@ -38,10 +38,6 @@ impl Vst {
         let mut vst = self.vst.lock_py_attached(py);
         Ok(body(&mut vst, &self.shared.engine).map_err(Failure::from)?)
     }
-
-    pub fn fork_core(&self, py: Python<'_>) -> vst::Vst {
-        self.vst.lock_py_attached(py).fork(None)
-    }
 }
 
 fn kind_of(executable: bool, symlink: bool) -> PyResult<EntryKind> {
@@ -195,14 +191,14 @@ impl Vst {
     fn diff(&self, py: Python<'_>, snapshot: Option<&Bound<'_, PyAny>>) -> PyResult<Diff> {
         let given = snapshot.map(|snapshot| snapshot.str()).transpose()?;
         let given = given.map(|text| parse_id(&text.to_string())).transpose()?;
-        let changes = self.with(py, |vst, engine| {
+        let (changes, vst) = self.with(py, |vst, engine| {
             let old = match given.or(vst.base()) {
                 Some(id) => engine.tree(&id)?,
                 None => helios_core::tree::Tree::default(),
             };
-            engine.diff(&old, vst.tree())
+            Ok((engine.diff(&old, vst.tree())?, vst.fork(None)))
         })?;
-        Diff::new(py, Arc::clone(&self.shared.engine), changes)
+        Diff::of_vst(py, &self.shared, changes, vst)
     }
 
     /// The branch that commits move.
