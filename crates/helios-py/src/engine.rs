@@ -1,6 +1,7 @@
 //! The engine of one repository, as `helios.repository` drives it.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,7 +38,7 @@ pub struct Shared {
     pub author: Vec<u8>,
     pub actor: Vec<u8>,
     /// The command that runs maintenance in a process of its own.
-    maintenance: Option<Vec<String>>,
+    maintenance: Option<Vec<OsString>>,
     in_maintenance: Arc<AtomicBool>,
 }
 
@@ -112,7 +113,7 @@ impl Engine {
         engine: engine::Engine,
         author: String,
         actor: String,
-        maintenance: Option<Vec<String>>,
+        maintenance: Option<Vec<OsString>>,
     ) -> Engine {
         let (author, actor) = (author.into_bytes(), actor.into_bytes());
         let in_maintenance = Arc::new(AtomicBool::new(false));
@@ -144,7 +145,7 @@ impl Engine {
         store: Option<Py<PyAny>>,
         author: String,
         actor: String,
-        maintenance: Option<Vec<String>>,
+        maintenance: Option<Vec<OsString>>,
     ) -> PyResult<Engine> {
         let durability = durability_of(durability)?;
         let store = source(store);
@@ -251,6 +252,12 @@ impl Engine {
                 )
             })
             .collect()
+    }
+
+    /// What the object of an id is.
+    fn kind(&self, id: &str) -> PyResult<&'static str> {
+        let object = self.core().object(&parse_id(id)?).map_err(Failure::from)?;
+        Ok(object.kind.name())
     }
 
     /// The content of a blob.

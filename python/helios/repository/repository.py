@@ -6,7 +6,7 @@ import os
 from typing import NamedTuple
 
 from helios import errors
-from helios._core import Engine
+from helios._core import Engine, Snapshot
 from helios.repository import revision as revisions
 
 TYPE_CHECKING = False
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Literal, Self
 
-    from helios._core import VST, Diff, Snapshot
+    from helios._core import VST, Diff
     from helios.repository.maintenance import Maintained
     from helios.repository.worktree import Warning, Worktree
     from helios.store import Store
@@ -76,7 +76,7 @@ class Repository:
         If there is one already it is opened. Raises `Refused` for the home directory and `/`,
         unless `force`.
         """
-        root = os.path.abspath(os.fsdecode(path))
+        root = _absolute(path)
         if not force:
             _refuse_roots(root)
         directory = os.path.join(root, DIRECTORY)
@@ -109,7 +109,7 @@ class Repository:
         `excludes_file` is git's `core.excludesFile`. Raises `NotARepository`, `FormatTooNew`,
         `CorruptJournal`, `StorageError`.
         """
-        root = os.path.abspath(os.fsdecode(path))
+        root = _absolute(path)
         return cls.at(
             os.path.join(root, DIRECTORY),
             durability=durability,
@@ -133,7 +133,7 @@ class Repository:
         """As `open`, by the repository's own directory (`.helios`)."""
         from helios.store.rocksdb import RocksStore
 
-        directory = os.path.abspath(os.fsdecode(directory))
+        directory = _absolute(directory)
         if not os.path.exists(os.path.join(directory, "format")):
             raise errors.NotARepository(
                 f"{os.path.dirname(directory)} is not a Helios repository; "
@@ -164,7 +164,7 @@ class Repository:
         excludes_file: Path | None = None,
     ) -> Self:
         """Opens the repository of `start` or of the nearest directory above it."""
-        at = first = os.path.abspath(os.fsdecode(start))
+        at = first = _absolute(start)
         while not os.path.exists(os.path.join(at, DIRECTORY, "format")):
             above = os.path.dirname(at)
             if above == at:
@@ -219,8 +219,10 @@ class Repository:
 
     def resolve(self, revision: str | Snapshot) -> str:
         """The full id of a snapshot. Raises `UnknownRevision` or `AmbiguousRevision`."""
-        if not isinstance(revision, str):
+        if isinstance(revision, Snapshot):
             return revision.id
+        if not isinstance(revision, str):
+            raise TypeError(f"a revision is a str or a Snapshot, not {type(revision).__name__}")
         head = DEFAULT_BRANCH if self._directory is None else self.worktree.branch
         return revisions.resolve(revision, self._engine, self._store, head)
 
@@ -231,11 +233,8 @@ class Repository:
     def _known(self, revision: str | Snapshot) -> str:
         """As `resolve`; a full id that names nothing is an unknown revision, not damage."""
         found = self.resolve(revision)
-        if found == revision:
-            try:
-                self._engine.snapshot(found)
-            except errors.ObjectNotFound:
-                raise errors.UnknownRevision(f"there is no snapshot {found}") from None
+        if isinstance(revision, str) and revision.lower() == found:
+            revisions.check(found, self._engine)
         return found
 
     def vst(self, what: str | Snapshot = DEFAULT_BRANCH) -> VST:
@@ -246,7 +245,8 @@ class Repository:
         if isinstance(what, str):
             try:
                 is_branch = what == DEFAULT_BRANCH or self._engine.branch(what) is not None
-            except errors.InvalidName:
+            except ValueError:
+                # Not even a possible name of a branch.
                 is_branch = False
             if is_branch:
                 return self._engine.vst_of_branch(what)
@@ -334,7 +334,7 @@ class Repository:
         from helios.repository.worktree import Warning
 
         found = self._known(revision)
-        target = os.path.abspath(os.fsdecode(out))
+        target = _absolute(out)
         try:
             with os.scandir(target) as entries:
                 if next(entries, None) is not None:
@@ -345,6 +345,8 @@ class Repository:
             pass
         except NotADirectoryError:
             raise errors.TargetNotEmpty(f"{target} is a file, not a directory") from None
+        except OSError as error:
+            raise errors.StorageError(f"{target}: {error.strerror}", errno=error.errno) from error
         files, size, warnings = self._engine.materialize(
             found,
             target,
@@ -411,10 +413,18 @@ class Repository:
         return f"Repository({self._directory or 'memory'!r})"
 
 
+def _absolute(path: Path) -> str:
+    given = os.fsdecode(path)
+    if "\0" in given:
+        raise errors.InvalidPath(f"{given!r} holds a NUL byte, which no path can")
+    return os.path.abspath(given)
+
+
 def _maintenance_command(directory: str) -> list[str]:
     import sys
 
-    return [sys.executable, "-m", "helios.repository.maintenance", directory]
+    # -P: nothing is imported from the working directory, which is often a worktree.
+    return [sys.executable, "-P", "-m", "helios.repository.maintenance", directory]
 
 
 def _refuse_roots(root: str) -> None:
@@ -444,7 +454,8 @@ def _make(root: str, directory: str) -> None:
 
     try:
         os.makedirs(root, exist_ok=True)
-        made = mkdtemp(prefix=f"{DIRECTORY}-", dir=root)
+        # A name that scans pass over, should this process die.
+        made = mkdtemp(prefix=f"{DIRECTORY}-tmp-", dir=root)
         os.chmod(made, 0o755)
     except PermissionError as error:
         raise errors.ReadOnlyRepository(f"{root}: {error.strerror}") from error

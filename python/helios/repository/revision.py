@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helios.errors import AmbiguousRevision, UnknownRevision
+from helios.errors import AmbiguousRevision, CorruptObject, ObjectNotFound, UnknownRevision
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ PREFIX_DIGITS_MIN = 4
 ID_DIGITS = 64
 SHOWN_MATCHES_MAX = 5
 SNAPSHOT_KIND = 3
+STEP_DIGITS_MAX = 18
 
 
 def resolve(
@@ -28,9 +29,24 @@ def resolve(
     text = str(revision)
     name, *steps = text.split("~")
     found = _base(name, engine, store, head)
+    if steps:
+        check(found, engine)
     for step in steps:
         found = _ancestor(found, step, text, engine)
     return found
+
+
+def check(found: str, engine: Engine) -> None:
+    """Raises `UnknownRevision` if a full id names nothing: that is a wrong id, not damage."""
+    try:
+        engine.snapshot(found)
+    except ObjectNotFound:
+        raise UnknownRevision(f"there is no snapshot {found}") from None
+    except CorruptObject:
+        kind = engine.kind(found)
+        if kind == "snapshot":
+            raise
+        raise UnknownRevision(f"{found} is a {kind}, not a snapshot") from None
 
 
 def _base(name: str, engine: Engine, store: Store | None, head: str | None) -> str:
@@ -83,6 +99,9 @@ def _only(prefix: str, engine: Engine, store: Store | None) -> str:
 def _ancestor(found: str, step: str, text: str, engine: Engine) -> str:
     if step and not (step.isascii() and step.isdigit()):
         raise UnknownRevision(f"{text!r}: after `~` comes a number, not {step!r}")
+    # More steps than any history has; and Python refuses to read much longer numbers.
+    if len(step) > STEP_DIGITS_MAX:
+        raise UnknownRevision(f"{text[:40]!r}...: history is not that long")
     for _ in range(int(step or "1")):
         parents = engine.snapshot(found).parents
         if not parents:

@@ -86,11 +86,18 @@ class Worktree:
     @property
     def branch(self) -> str:
         """The branch that the worktree follows."""
+        path = os.path.join(self._directory, "head")
         try:
-            with open(os.path.join(self._directory, "head"), encoding="utf-8") as file:
+            with open(path, encoding="utf-8") as file:
                 return file.read().rstrip("\n") or DEFAULT_BRANCH
         except FileNotFoundError:
             return DEFAULT_BRANCH
+        except UnicodeDecodeError as error:
+            raise errors.StorageError(
+                f"{path} does not hold the name of a branch; write one there"
+            ) from error
+        except OSError as error:
+            raise errors.StorageError(f"{path}: {error.strerror}", errno=error.errno) from error
 
     def _follow(self, branch: str) -> None:
         path = os.path.join(self._directory, "head")
@@ -112,7 +119,7 @@ class Worktree:
 
     def diff(self, revision: str | Snapshot) -> Diff:
         """How the disk differs from any snapshot."""
-        return self._core.status(self._repository.resolve(revision))[0]
+        return self._core.status(self._repository.snapshot(revision).id)[0]
 
     def commit(
         self,
@@ -194,9 +201,13 @@ class Worktree:
         """Follows another branch, and brings the disk to its snapshot.
 
         What is on disk and not committed is committed to the old branch first. With `create` the
-        branch is made at the old one's snapshot.
+        branch is made at the old one's snapshot. The branch that is followed already is left as it
+        is, and so is the disk.
         """
         known = self._engine.branch(branch)
+        if branch == self.branch and not create:
+            snapshot = None if known is None else self._engine.snapshot(known)
+            return Switched(branch, snapshot, None, [], [], [])
         if known is None and not create:
             raise errors.UnknownRevision(
                 f"there is no branch {branch!r}; `switch -c {branch}` makes it"
