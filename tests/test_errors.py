@@ -1,4 +1,4 @@
-"""The exception tree: agreed with the Rust core, stable for machines, sound as Python exceptions."""
+"""The exception tree: agreed with the Rust core, stable for machines, sound in Python."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ export "$runner=$root/tools/cover_runner.sh"
 export HELIOS_COVER_ROOT=$root HELIOS_COVER_PYTHON=$staged
 rust=0
 cargo tarpaulin --engine llvm --locked --skip-clean --timeout 1800 --stderr \
-    --packages helios-core --lib --tests \
+    --packages helios-core --tests \
     --target-dir "$target/tarpaulin" \
     --objects "$staged/helios/_core.abi3.so" \
     --include-files 'crates/*/src/*' --exclude-files '*/tests.rs' --exclude-files '*/tests/*' \

@@ -1,9 +1,9 @@
 """Every error that Helios raises on purpose, grouped by what the caller would do about it.
 
-Catch a group (`Conflict`, `Corruption`, ...) or one class; groups are not raised themselves. Where a
-builtin exception says the same, the class is one of those too, so `except FileNotFoundError` and the
-like work. The message, `str(error)`, says what happened, to which object or path, and what to do
-next. `code` is a stable name for machines: codes are added, never changed or used again.
+Catch a group (`Conflict`, `Corruption`, ...) or one class; groups are not raised themselves. Where
+a builtin exception says the same, the class is one of those too, so `except FileNotFoundError` and
+the like work. The message, `str(error)`, says what happened, to which object or path, and what to
+do next. `code` is a stable name for machines: codes are added, never changed or used again.
 
 `exit_code` is what the command line returns:
 
@@ -149,7 +149,7 @@ class BranchMoved(Conflict):
 
     `branch` is its name; `expected` and `actual` are hexadecimal ids, None where the branch was
     expected not to exist, or does not; `snapshot` is the id of the caller's own snapshot, which is
-    kept: merge it, or put a branch on it.
+    kept (None if the branch was to be deleted): put a branch on it to go on from there.
     """
 
     code = "branch-moved"
@@ -161,7 +161,7 @@ class BranchMoved(Conflict):
         branch: str,
         expected: str | None,
         actual: str | None,
-        snapshot: str,
+        snapshot: str | None,
     ) -> None:
         super().__init__(message)
         self.branch = branch

@@ -42,7 +42,7 @@ def test_a_place_whose_name_is_not_utf_8_can_be_used(tmp_path: Path) -> None:
         Path(os.fsdecode(place), "f").write_bytes(b"1")
         made = repo.worktree.commit().snapshot
         # RocksDB's binding takes no such path.
-        with pytest.raises(errors.StorageError, match="surrogates"):
+        with pytest.raises(errors.StorageError, match="utf-8|surrogates"):
             repo.maintenance()
         assert repo.read(made, "f") == b"1"
 

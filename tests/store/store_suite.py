@@ -131,6 +131,10 @@ class StoreSuite:
         assert [name for name, _ in store.references(b"0")] == names
         assert [int(operation) for _, operation in store.operations()] == [*range(2499, -1, -1)]
 
+    def test_full_page_of_operations_may_end_at_the_first_position(self, store: Store) -> None:
+        store.put_operations(((0, n), b"%d" % n) for n in range(1024))
+        assert [int(operation) for _, operation in store.operations()] == [*range(1023, -1, -1)]
+
     def test_operations_are_newest_first_across_segments(self, store: Store) -> None:
         positions = [(2, 5), (1, 300), (10, 0), (1, 1 << 40), (2**63, 2**64 - 1), (2, 16)]
         store.put_operations((position, repr(position).encode()) for position in positions)
@@ -154,6 +158,8 @@ class StoreSuite:
         assert [name for name, _ in store.references(b"")] == [b"", b"\xff" * 40]
         assert [operation for _, operation in store.operations()] == [b"last", b"first"]
         assert store.ids_with_prefix("", BLOB) == [b"\0" * 32, b"\xff" * 32]
+        for kind in (0, BLOB, TREE, SNAPSHOT):
+            assert store.ids_with_prefix(b"counters".hex(), kind) == []
 
     def test_ids_with_prefix_respects_kind_and_odd_digits(self, store: Store) -> None:
         ids = {

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import configparser
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rocksdict import AccessType, Options, Rdict
 
 from helios.errors import HeliosError, ReadOnlyRepository, StorageError, StoreBusy
 from helios.store import RocksStore, Store
@@ -87,7 +91,8 @@ def test_missing_database_reads_as_empty_and_is_not_made(path: Path) -> None:
     with RocksStore.open(path, writable=False) as reader:
         assert held(reader, 1, 2) == [False, False]
         assert reader.reference(b"main") is None
-        assert list(reader.references(b"")) == list(reader.operations()) == []
+        assert list(reader.references(b"")) == []
+        assert list(reader.operations()) == []
         assert reader.ids_with_prefix("ab", 3) == []
         assert reader.counts().objects == reader.counts().disk_bytes == 0
     assert not path.exists()
@@ -152,7 +157,39 @@ def test_short_writers_leave_few_tables(path: Path) -> None:
     for n in range(60):
         with RocksStore.open(path, writable=True) as writer:
             fill(writer, n)
-    assert len(list(path.glob("*.sst"))) <= 17
+            writer.put_references({b"main": make_id(n)})
+            writer.put_operations([((1, n), b"commit")])
+    assert len(list(path.glob("*.sst"))) <= 17 + 5 + 5
+
+
+def test_settings_hold_for_every_family_after_reopening(path: Path) -> None:
+    for _ in range(2):
+        with RocksStore.open(path, writable=True) as store:
+            fill(store, 1)
+            store.put_references({b"main": make_id(1)})
+            store.put_operations([((1, 16), b"commit")])
+    written = configparser.RawConfigParser(strict=False)
+    written.read(max(path.glob("OPTIONS-*")))
+    assert written["DBOptions"]["atomic_flush"] == "true"
+    assert set(Rdict.list_cf(str(path))) == {"default", "objects", "refs", "operations"}
+    for family, blobs, runs in (
+        ("objects", "true", "16"),
+        ("refs", "false", "4"),
+        ("operations", "false", "4"),
+    ):
+        options = written[f'CFOptions "{family}"']
+        assert options["compression"] == "kZSTD"
+        assert options["compaction_style"] == "kCompactionStyleUniversal"
+        assert options["level0_file_num_compaction_trigger"] == runs
+        assert options["enable_blob_files"] == blobs
+        assert options["write_buffer_size"] == str(32 << 20)
+        table = written[f'TableOptions/BlockBasedTable "{family}"']
+        assert table["filter_policy"].startswith("bloomfilter")
+    reader = Rdict(str(path), access_type=AccessType.read_only())
+    assert list(reader.keys()) == []
+    assert list(reader.get_column_family("objects").keys()) == sorted([b"counters", make_id(1)])
+    assert list(reader.get_column_family("refs").keys()) == [b"main"]
+    reader.close()
 
 
 def test_threads_read_through_refreshes_and_a_close(path: Path) -> None:
@@ -264,6 +301,162 @@ store.put_records(endless())
             count = store.counts().objects
             assert count == len(store.ids_with_prefix("", 1)) >= 100
             assert (store.reference(b"main") == make_id(100)) == (count > 100)
+
+
+KILLED_BETWEEN_FLUSHES = """
+import os, signal, sys
+from helios.store import RocksStore
+from store_suite import make_id, make_record
+
+class Dying:
+    def flush(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def maintain(store, name):
+    store.put_records([(make_id(name), make_record(b"x" * 700))])
+    store.put_references({b"main": make_id(name)})
+    store.put_operations([((1, name), b"%d" % name)])
+
+store = RocksStore.open(sys.argv[1], writable=True)
+maintain(store, 1)
+store.flush()
+maintain(store, 2)
+kept = store._database.families  # A family that is dropped is flushed.
+families = list(kept)
+families[int(sys.argv[2])] = Dying()
+store._database.families = families
+store.flush()
+"""
+
+
+@pytest.mark.parametrize("dying", [0, 1, 2])
+def test_death_between_the_flushes_of_families_keeps_no_ref_without_its_object(
+    path: Path, dying: int
+) -> None:
+    process = run_python(KILLED_BETWEEN_FLUSHES, path, dying)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    for writable in (False, True):
+        with RocksStore.open(path, writable=writable) as store:
+            assert held(store, 1, 2) == [True, dying > 0]
+            assert store.counts().objects == (2 if dying > 0 else 1)
+            assert store.reference(b"main") == make_id(2 if dying > 1 else 1)
+            assert [operation for _, operation in store.operations()] == [b"1"]
+    with RocksStore.open(path, writable=True) as store:
+        # What maintenance does: the journal still has all of it.
+        fill(store, 2)
+        store.flush()
+        store.put_references({b"main": make_id(2)})
+        store.put_operations([((1, 2), b"2")])
+    with RocksStore.open(path, writable=False) as store:
+        assert held(store, 1, 2) == [True, True]
+        assert store.counts().objects == 2
+        assert store.reference(b"main") == make_id(2)
+        assert [operation for _, operation in store.operations()] == [b"2", b"1"]
+
+
+@pytest.mark.parametrize("cause", ["refs", "operations", "dropped"])
+def test_families_that_are_flushed_unasked_are_flushed_together(path: Path, cause: str) -> None:
+    script = """
+import os, sys, time
+from helios.store import RocksStore, rocksdb
+from store_suite import make_id, make_record
+rocksdb.MEMTABLE_BYTES = 1 << 16
+store = RocksStore.open(sys.argv[1], writable=True)
+store.put_records([(make_id(1), make_record(b"one"))])
+store.put_references({b"main": make_id(1)})
+if sys.argv[2] == "dropped":
+    sys.exit()
+for n in range(100):
+    if sys.argv[2] == "refs":
+        store.put_references({b"%d" % n: bytes(10_000)})
+    else:
+        store.put_operations([((1, n), bytes(10_000))])
+    time.sleep(0.002)
+os._exit(0)
+"""
+    run_python(script, path, cause).communicate()
+    with RocksStore.open(path, writable=False) as store:
+        assert store.reference(b"main") == make_id(1)
+        assert held(store, 1) == [True]
+        assert store.counts().objects == 1
+        others = len(list(store.references(b""))) + len(list(store.operations()))
+        assert (others > 1) == (cause != "dropped")
+
+
+def test_failed_flush_of_objects_keeps_no_ref_without_them(path: Path) -> None:
+    script = """
+import resource, sys
+from helios.errors import StorageError
+from helios.store import RocksStore
+from store_suite import make_id, make_record
+store = RocksStore.open(sys.argv[1], writable=True)
+store.put_records((make_id(n), make_record(b"x" * 3000)) for n in range(1000))
+store.put_references({b"main": make_id(1)})
+store.put_operations([((1, 1), b"commit")])
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+for end in (store.flush, store.close):
+    try:
+        end()
+    except StorageError:
+        print("failed")
+"""
+    output, _ = run_python(script, path).communicate()
+    assert output.split() == ["failed", "failed"]
+    with RocksStore.open(path, writable=False) as store:
+        assert held(store, 1) == [False]
+        assert store.reference(b"main") is None
+        assert list(store.operations()) == []
+
+
+def test_dropped_store_flushes_objects_first(path: Path) -> None:
+    store = RocksStore.open(path, writable=True)
+    fill(store, 1)
+    store.put_operations([((1, 1), b"commit")])
+    store.put_references({b"main": make_id(1)})
+    del store
+    log = (path / "LOG").read_text()
+    families = re.findall(r"\[(\w+)\] \[JOB \d+\] Level-0 flush table #\d+: started", log)
+    assert families == ["objects", "refs", "operations"]
+
+
+def test_database_whose_maker_died_reads_as_empty_until_it_is_made(path: Path) -> None:
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    Rdict(str(path), options).close()
+    reader = RocksStore.open(path, writable=False)
+    assert held(reader, 1) == [False]
+    with RocksStore.open(path, writable=True) as writer:
+        fill(writer, 1)
+    reader.refresh()
+    assert held(reader, 1) == [True]
+    reader.close()
+
+
+def test_database_without_families_but_with_tables_is_refused(path: Path) -> None:
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    database = Rdict(str(path), options)
+    database[b"key"] = b"value"
+    database.close()
+    with (
+        RocksStore.open(path, writable=False) as reader,
+        pytest.raises(StorageError, match="Column family"),
+    ):
+        reader.reference(b"main")
+
+
+def test_failed_put_does_not_keep_the_database_locked(path: Path) -> None:
+    def records() -> Iterator[tuple[bytes, bytes]]:
+        yield make_id(1), make_record(b"one")
+        raise ZeroDivisionError
+
+    store = RocksStore.open(path, writable=True)
+    with pytest.raises(ZeroDivisionError) as raised:
+        store.put_records(records())
+    store.close()
+    RocksStore.open(path, writable=True).close()
+    assert raised.traceback
 
 
 def test_directory_that_may_not_be_written_is_read_only(tmp_path: Path) -> None:

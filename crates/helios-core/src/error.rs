@@ -2,12 +2,38 @@
 //! a person can act on it, what to do next. `Error::name` is the Python exception's class name; a
 //! test in `tests/test_errors.py` keeps both sides agreed.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::id::Id;
 
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// A compare-and-swap of a branch that somebody else won. `None` is "does not exist".
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BranchMoved {
+    pub branch: String,
+    pub expected: Option<Id>,
+    pub actual: Option<Id>,
+    /// The snapshot that the branch was to be moved to; it is kept.
+    pub yours: Option<Id>,
+}
+
+impl fmt::Display for BranchMoved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let describe = |id: &Option<Id>| match id {
+            Some(id) => id.to_hex(),
+            None => "no snapshot".to_owned(),
+        };
+        let (expected, actual) = (describe(&self.expected), describe(&self.actual));
+        write!(f, "branch {:?} moved: expected {expected}, found {actual}", self.branch)?;
+        match &self.yours {
+            Some(yours) => write!(f, "; your snapshot {yours} is kept"),
+            None => Ok(()),
+        }
+    }
+}
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -23,7 +49,7 @@ pub enum Error {
     IsADirectory { path: String },
     #[error("{path:?} is not a directory")]
     NotADirectory { path: String },
-    #[error("object {id} is missing: nothing in the journal or the L2 store has it; `helios-cli stats` shows known damage")]
+    #[error("object {id} is missing: neither the journal nor the L2 store has it")]
     ObjectNotFound { id: Id },
     #[error("object {id} is corrupt: {reason}; restore it from a copy of the repository")]
     CorruptObject { id: Id, reason: String },
@@ -31,15 +57,14 @@ pub enum Error {
     CorruptJournal { segment: u64, offset: u64, reason: String },
     #[error("malformed data: {0}")]
     Malformed(String),
-    #[error(
-        "branch {branch:?} moved: expected {}, found {}; your snapshot {yours} is kept",
-        describe(expected),
-        describe(actual)
-    )]
-    BranchMoved { branch: String, expected: Option<Id>, actual: Option<Id>, yours: Id },
+    #[error("{0}")]
+    BranchMoved(Box<BranchMoved>),
     #[error("the repository is read-only: {0}")]
     ReadOnly(String),
-    #[error("{0} is written by a newer Helios (format {1}, this one reads up to {2}); upgrade Helios to open it")]
+    #[error(
+        "{0} is written by a newer Helios (format {1}, this one reads up to {2}); \
+         upgrade Helios to open it"
+    )]
     FormatTooNew(String, u64, u64),
     #[error("{path}: {reason}")]
     UnsafePath { path: String, reason: String },
@@ -51,10 +76,6 @@ pub enum Error {
     Store(String),
     #[error("L2 store: {0}")]
     CorruptStore(String),
-}
-
-fn describe(id: &Option<Id>) -> String {
-    id.map_or_else(|| "no snapshot".to_owned(), |id| id.to_string())
 }
 
 impl Error {
@@ -92,7 +113,7 @@ impl Error {
                 "CorruptObject"
             }
             Error::CorruptJournal { .. } => "CorruptJournal",
-            Error::BranchMoved { .. } => "BranchMoved",
+            Error::BranchMoved(_) => "BranchMoved",
             Error::ReadOnly(_) => "ReadOnlyRepository",
             Error::FormatTooNew(..) => "FormatTooNew",
             Error::UnsafePath { .. } => "UnsafePath",

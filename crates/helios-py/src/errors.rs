@@ -32,11 +32,11 @@ fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
     let class = module.bind(py).getattr(error.name())?;
     let details = PyDict::new(py);
     match error {
-        Error::BranchMoved { branch, expected, actual, yours } => {
-            details.set_item("branch", branch)?;
-            details.set_item("expected", expected.map(|id| id.to_hex()))?;
-            details.set_item("actual", actual.map(|id| id.to_hex()))?;
-            details.set_item("snapshot", yours.to_hex())?;
+        Error::BranchMoved(moved) => {
+            details.set_item("branch", &moved.branch)?;
+            details.set_item("expected", moved.expected.map(|id| id.to_hex()))?;
+            details.set_item("actual", moved.actual.map(|id| id.to_hex()))?;
+            details.set_item("snapshot", moved.yours.map(|id| id.to_hex()))?;
         }
         Error::Io { source, .. } => details.set_item("errno", source.raw_os_error())?,
         _ => {}

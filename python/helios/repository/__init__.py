@@ -4,10 +4,10 @@ from helios._core import VST, Change, CommitStats, Diff, Rename, Snapshot
 from helios.repository.repository import Materialized, Repository
 from helios.repository.worktree import (
     Committed,
+    PathWarning,
     Restored,
     Status,
     Switched,
-    Warning,
     Worktree,
 )
 
@@ -18,12 +18,12 @@ __all__ = [
     "Committed",
     "Diff",
     "Materialized",
+    "PathWarning",
     "Rename",
     "Repository",
     "Restored",
     "Snapshot",
     "Status",
     "Switched",
-    "Warning",
     "Worktree",
 ]

@@ -8,9 +8,8 @@ next one, and finds what it has done already.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from helios import errors
+from helios.repository.result import Result
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,14 +19,19 @@ if TYPE_CHECKING:
     from helios.store import Store
 
 
-class Maintained(NamedTuple):
+class Maintained(Result):
     """What a run did: segments and objects moved, objects that were new, bytes, seconds."""
 
-    segments: int
-    objects: int
-    new_objects: int
-    bytes_written: int
-    elapsed_s: float
+    __slots__ = ("bytes_written", "elapsed_s", "new_objects", "objects", "segments")
+
+    def __init__(
+        self, segments: int, objects: int, new_objects: int, bytes_written: int, elapsed_s: float
+    ) -> None:
+        self.segments = segments
+        self.objects = objects
+        self.new_objects = new_objects
+        self.bytes_written = bytes_written
+        self.elapsed_s = elapsed_s
 
 
 def run(engine: Engine, store: Store) -> Maintained:
@@ -62,9 +66,7 @@ def run(engine: Engine, store: Store) -> Maintained:
         engine.discard_journal(segments[-1])
     bytes_written = _bytes_written() - written_before
     engine.count_l2_bytes(bytes_written)
-    return Maintained(
-        len(segments), objects, new_objects, bytes_written, perf_counter() - start
-    )
+    return Maintained(len(segments), objects, new_objects, bytes_written, perf_counter() - start)
 
 
 def _bytes_written() -> int:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from helios import errors
 from helios._core import Engine, Snapshot
 from helios.repository import revision as revisions
+from helios.repository.result import Result
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from helios._core import VST, Diff
     from helios.repository.maintenance import Maintained
-    from helios.repository.worktree import Warning, Worktree
+    from helios.repository.worktree import PathWarning, Worktree
     from helios.store import Store
 
     Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
@@ -28,14 +28,19 @@ DEFAULT_BRANCH = "main"
 CACHE_BYTES = 64 << 20
 
 
-class Materialized(NamedTuple):
+class Materialized(Result):
     """What `materialize` wrote: the snapshot's id, where, how many files, of how many bytes."""
 
-    snapshot: str
-    out: str
-    files: int
-    bytes: int
-    warnings: list[Warning]
+    __slots__ = ("bytes", "files", "out", "snapshot", "warnings")
+
+    def __init__(
+        self, snapshot: str, out: str, files: int, bytes: int, warnings: list[PathWarning]
+    ) -> None:
+        self.snapshot = snapshot
+        self.out = out
+        self.files = files
+        self.bytes = bytes
+        self.warnings = warnings
 
 
 class Repository:
@@ -331,7 +336,7 @@ class Repository:
         snapshot; without them everything is written. Nothing is ever written outside `out`.
         Raises `TargetNotEmpty`, `PathNotFound`, `StorageError`.
         """
-        from helios.repository.worktree import Warning
+        from helios.repository.worktree import PathWarning
 
         found = self._known(revision)
         target = _absolute(out)
@@ -354,7 +359,7 @@ class Repository:
             list(exclude or ()),
             None if paths is None else [os.fsencode(path) for path in paths],
         )
-        return Materialized(found, target, files, size, [Warning(*each) for each in warnings])
+        return Materialized(found, target, files, size, [PathWarning(pair) for pair in warnings])
 
     def maintenance(self) -> Maintained:
         """Moves the journal into the L2 store. Raises `StoreBusy` if another process does."""
@@ -429,22 +434,29 @@ def _maintenance_command(directory: str) -> list[str]:
 
 def _refuse_roots(root: str) -> None:
     """A snapshot of the home directory or of the whole machine is nearly always a mistake."""
+    from contextlib import suppress
+
     refused = {os.path.realpath(os.path.sep)}
     try:
         from pwd import getpwuid
     except ImportError:
         refused.add(os.path.realpath(os.path.expanduser("~")))
     else:
-        try:
+        # A user without an entry has no home directory to protect.
+        with suppress(KeyError):
             refused.add(os.path.realpath(getpwuid(os.getuid()).pw_dir))
-        except KeyError:
-            # A user without an entry has no home directory to protect.
-            pass
     if os.path.realpath(root) in refused:
         raise errors.Refused(
             f"{root} is the home directory or the root of the file system; "
             "use a project's directory, or force it"
         )
+
+
+def _umask() -> int:
+    """What the process takes off the permissions of new files; reading it means setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def _make(root: str, directory: str) -> None:
@@ -456,7 +468,7 @@ def _make(root: str, directory: str) -> None:
         os.makedirs(root, exist_ok=True)
         # A name that scans pass over, should this process die.
         made = mkdtemp(prefix=f"{DIRECTORY}-tmp-", dir=root)
-        os.chmod(made, 0o755)
+        os.chmod(made, 0o777 & ~_umask())
     except PermissionError as error:
         raise errors.ReadOnlyRepository(f"{root}: {error.strerror}") from error
     except OSError as error:

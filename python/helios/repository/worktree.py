@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from helios import errors
+from helios.repository.result import Result
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,48 +17,86 @@ if TYPE_CHECKING:
 DEFAULT_BRANCH = "main"
 
 
-class Warning(NamedTuple):
-    """A path that was passed over, and why."""
+class PathWarning(tuple[str, str]):
+    """A path that was passed over, and the reason; a pair."""
 
-    path: str
-    reason: str
+    __slots__ = ()
+
+    @property
+    def path(self) -> str:
+        """The path, relative to the root."""
+        return self[0]
+
+    @property
+    def reason(self) -> str:
+        """Why, for a person."""
+        return self[1]
 
 
-class Committed(NamedTuple):
+class Committed(Result):
     """The snapshot (its `stats` are None if nothing had changed), and warnings."""
 
-    snapshot: Snapshot
-    warnings: list[Warning]
+    __slots__ = ("snapshot", "warnings")
+
+    def __init__(self, snapshot: Snapshot, warnings: list[PathWarning]) -> None:
+        self.snapshot = snapshot
+        self.warnings = warnings
 
 
-class Status(NamedTuple):
+class Status(Result):
     """The branch, its snapshot's id if it has one, and how the disk differs from it."""
 
-    branch: str
-    base: str | None
-    diff: Diff
-    warnings: list[Warning]
+    __slots__ = ("base", "branch", "diff", "warnings")
+
+    def __init__(
+        self, branch: str, base: str | None, diff: Diff, warnings: list[PathWarning]
+    ) -> None:
+        self.branch = branch
+        self.base = base
+        self.diff = diff
+        self.warnings = warnings
 
 
-class Restored(NamedTuple):
+class Restored(Result):
     """What a restore wrote and deleted; `safety` holds what was on disk before, if it was new."""
 
-    snapshot: Snapshot
-    safety: Snapshot | None
-    written: list[str]
-    deleted: list[str]
-    warnings: list[Warning]
+    __slots__ = ("deleted", "safety", "snapshot", "warnings", "written")
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        safety: Snapshot | None,
+        written: list[str],
+        deleted: list[str],
+        warnings: list[PathWarning],
+    ) -> None:
+        self.snapshot = snapshot
+        self.safety = safety
+        self.written = written
+        self.deleted = deleted
+        self.warnings = warnings
 
 
-class Switched(NamedTuple):
+class Switched(Result):
     """The branch that the worktree follows now, its snapshot, and what changed on disk."""
 
-    branch: str
-    snapshot: Snapshot | None
-    safety: Snapshot | None
-    written: list[str]
-    deleted: list[str]
-    warnings: list[Warning]
+    __slots__ = ("branch", "deleted", "safety", "snapshot", "warnings", "written")
+
+    def __init__(
+        self,
+        branch: str,
+        snapshot: Snapshot | None,
+        safety: Snapshot | None,
+        written: list[str],
+        deleted: list[str],
+        warnings: list[PathWarning],
+    ) -> None:
+        self.branch = branch
+        self.snapshot = snapshot
+        self.safety = safety
+        self.written = written
+        self.deleted = deleted
+        self.warnings = warnings
 
 
 class Worktree:
@@ -155,10 +193,10 @@ class Worktree:
         )
         return Committed(snapshot, _warnings(warnings))
 
-    def _secure(self, command: str) -> tuple[Snapshot | None, list[Warning]]:
+    def _secure(self, command: str) -> tuple[Snapshot | None, list[PathWarning]]:
         """Commits what is on disk and not committed yet; the snapshot, if there was anything."""
-        snapshot, warnings = self._commit(f"before {command}", None, None, False, command)
-        return (snapshot if snapshot.stats is not None else None), warnings
+        done = self._commit(f"before {command}", None, None, False, command)
+        return (done.snapshot if done.snapshot.stats is not None else None), done.warnings
 
     def restore(
         self,
@@ -205,6 +243,8 @@ class Worktree:
         is, and so is the disk.
         """
         known = self._engine.branch(branch)
+        if known is not None and create:
+            raise errors.BranchExists(f"branch {branch!r} exists already")
         if branch == self.branch and not create:
             snapshot = None if known is None else self._engine.snapshot(known)
             return Switched(branch, snapshot, None, [], [], [])
@@ -212,22 +252,19 @@ class Worktree:
             raise errors.UnknownRevision(
                 f"there is no branch {branch!r}; `switch -c {branch}` makes it"
             )
-        if known is not None and create:
-            raise errors.BranchExists(f"branch {branch!r} exists already")
         safety, warned = self._secure(f"switch {branch}")
-        if create:
+        if known is None:
             head = self._engine.branch(self.branch)
             if head is not None:
                 self._engine.move_branch(branch, None, head, f"switch -c {branch}")
             self._follow(branch)
             snapshot = None if head is None else self._engine.snapshot(head)
             return Switched(branch, snapshot, safety, [], [], warned)
-        assert known is not None
         written, deleted, warnings = self._core.restore(known, None, dry_run=False)
         self._follow(branch)
         snapshot = self._engine.snapshot(known)
         return Switched(branch, snapshot, safety, written, deleted, warned + _warnings(warnings))
 
 
-def _warnings(found: list[tuple[str, str]]) -> list[Warning]:
-    return [Warning(path, reason) for path, reason in found]
+def _warnings(found: list[tuple[str, str]]) -> list[PathWarning]:
+    return [PathWarning(pair) for pair in found]

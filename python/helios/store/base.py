@@ -111,7 +111,10 @@ class Store(Protocol):
         """Makes a store that was opened for reading show what others have flushed since."""
 
     def flush(self) -> None:
-        """Returns when everything that was put is durable, or raises."""
+        """Returns when everything that was put is durable, or raises.
+
+        A ref or an operation is durable only after every object that was put before it.
+        """
 
     def close(self) -> None:
         """Flushes and releases the store; once closed, nothing is left to do."""

@@ -1,24 +1,32 @@
 """The L2 store on disk: RocksDB, through the `rocksdict` package.
 
-Everything lives in one column family; the first byte of a key tells what it is:
+Three column families hold everything; RocksDB's `default` family, which every database has, is
+unused:
 
-======  =======================  ===============================================================
-prefix  rest of the key          value
-======  =======================  ===============================================================
-``c``   nothing                  counters: objects by stored form, record bytes (u64 big-endian)
-``o``   id, 32 bytes             record
-``p``   segment, offset (u64     encoded operation; the position in the journal, so that the
-        big-endian)              order of keys is the order of time
-``r``   name                     value of the ref
-======  =======================  ===============================================================
+==============  =======================  ========================================================
+family          key                      value
+==============  =======================  ========================================================
+``objects``     id, 32 bytes             record
+``objects``     ``counters``             objects by stored form, record bytes (five u64, big-endian)
+``refs``        name                     value of the ref
+``operations``  segment, offset (u64     encoded operation; the position in the journal, so that
+                big-endian)              the order of keys is the order of time
+==============  =======================  ========================================================
 
-Why one: rocksdict flushes one column family at a time, so with several of them a crash could keep
-refs or counters without the objects that they speak of. In one family a flush is all or nothing.
-It is also cheaper: an open writes 31 kB of logs and options instead of 93 kB with five families,
-and takes 4 ms instead of 10.
+All tables are compressed with zstd and have bloom filters. The counters are among the objects so
+that they are written, and flushed, in one with the records that they count.
 
-Nothing is written to RocksDB's own log. What `flush` has not made durable is lost with the process,
-and maintenance, which deletes journal segments only after a flush, moves it again.
+Durability. Nothing is written to RocksDB's own log: what has not been flushed is lost with the
+process. rocksdict flushes one family at a time, so `flush` keeps an order: `objects`, then `refs`,
+then `operations`. Puts flush nothing by themselves: a write buffer is far larger than the refs and
+operations of one maintenance. Should RocksDB flush unasked all the same, because a buffer is full,
+it flushes all families in one step (`atomic_flush`). So a ref or an operation is durable only after
+the objects that it names, provided that they were put before it. Beyond that, families may differ
+in age after a crash.
+
+Maintenance calls `put_records`, `flush`, `put_references`, `put_operations`, `flush`, and only then
+discards the journal. If it dies in between, the next one repeats all of it from the journal, which
+changes nothing that is there already.
 """
 
 from __future__ import annotations
@@ -27,7 +35,7 @@ import os
 import time
 from _thread import RLock
 from io import FileIO
-from itertools import islice, takewhile
+from itertools import islice
 
 from helios.errors import (
     Corruption,
@@ -46,37 +54,51 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self, TypeVar
 
-    from rocksdict import Options, Rdict, WriteBatch
+    from rocksdict import ColumnFamily, Options, Rdict, WriteBatch, WriteOptions
 
     T = TypeVar("T")
 
-COUNTERS = b"c"
-OBJECT = b"o"
-OPERATION = b"p"
-REFERENCE = b"r"
+FAMILIES = ("objects", "refs", "operations")
+ID_LEN = 32
+COUNTERS = b"counters"
 
-# Measured over 50 writers that each put 4 MiB of records of 70 to 2000 bytes under random ids, flush
-# and close. Bytes written repeat to 1%; times are p50 of reads that the block cache does not hold,
-# on two shared cores, where the same run differs by half: ranges are over all runs.
+# Measured over 50 writers that each put 4 MiB of records of 70 to 2000 bytes under random ids,
+# flush and close. Bytes written repeat to 1%; times are p50 of reads that the block cache does not
+# hold, on two shared cores, where the same run differs by half: ranges are over all runs.
 #
 # Bytes written per byte put: level compaction 7.40; universal 3.86 at 4 runs, 2.49 at 8, 2.25 at
 # 16. With values of 512 bytes and more in blob files, which no compaction rewrites, 1.74 at 8 runs,
 # 1.40 at 12, 1.39 at 16; from 1024 bytes on 1.57; from 256 on 1.35, but 6% more on disk. A blob
 # file costs a hit some 3 us (12 to 15 us against 7 to 10), a run costs a miss 0.1 us.
 RUNS_MAX = 16
+# Refs and operations are small. More runs are more files for each open; that a short writer is
+# faster with 8 or 16 did not show above the noise (one run each).
+SMALL_RUNS_MAX = 4
 BLOB_BYTES_MIN = 512
 # Blocks of 4, 8 and 16 KiB take the same on disk (1.02 bytes per byte put: records are compressed
 # already). A hit takes 7 to 10, 9 to 10 and 10 to 13 us.
 BLOCK_BYTES = 4 << 10
 BLOOM_BITS_PER_KEY = 10
 CACHE_BYTES = 32 << 20
+# Far more than the refs and operations of one maintenance, so that they wait for `flush`.
 MEMTABLE_BYTES = 32 << 20
 BATCH_BYTES_MAX = 4 << 20
+
+# Three families and the default one, against all in one family, in turns on a loaded machine: a
+# reader opens in some 4 ms against 3.5 (p50 of most runs; some took 9) and 2.0 against 2.3 ms of
+# CPU. A writer opens in 55 to 63 ms against 51 to 65 and writes 81 kB of logs and options against
+# 32. All of a small maintenance (open, put, flush, put, flush, close) takes 113 to 188 ms against
+# 83 to 116, and writes 163 kB against 104. With RocksDB's 16 threads for opening files, which it
+# starts anew for each family, a reader takes 9 ms and 5 ms of CPU.
+OPENING_THREADS = 1
 
 PAGE_LEN = 1024
 """How many entries a scan reads at once."""
 
 OPEN_ATTEMPTS_MAX = 100
+
+NO_FAMILY = "Column family not found"
+"""What RocksDB says when it shall open a family that the database lacks."""
 
 COMPACTION_START_SECONDS = 0.02
 """How long RocksDB may take to start a compaction that it has reason for."""
@@ -105,8 +127,8 @@ class RocksStore:
         self._path = path
         self._writer_lock = writer_lock
         self._lock = RLock()
-        self._options: Options | None = None
-        self._database: Rdict | None = None
+        self._options: tuple[Options, dict[str, Options]] | None = None
+        self._database: _Database | None = None
         self._counters = [0] * (len(FORMS) + 1)
         self._looked = False
         self._stamp: tuple[bytes, int, int] | None = None
@@ -132,27 +154,25 @@ class RocksStore:
         return store
 
     def records(self, ids: Sequence[bytes]) -> list[bytes | None]:
-        keys = [OBJECT + object_id for object_id in ids]
-        if len(keys) == 1:
+        if len(ids) == 1:
             # The core follows a chain of splices one by one, and for one key the multi-get costs
             # twice as much.
-            return [self._read(_get, None, keys[0])]
-        return self._read(_get_all, [None] * len(keys), keys)
+            return [self._read(_get_record, None, ids[0])]
+        return self._read(_get_records, [None] * len(ids), list(ids))
 
     def put_records(self, records: Iterable[tuple[bytes, bytes]]) -> int:
         with self._lock:
             database = self._writable()
             total = 0
-            contains = database.__contains__
+            contains = database.objects.__contains__
             batch, pending, counters = _batch(), set[bytes](), self._counters.copy()
             for object_id, record in records:
                 form = form_of(object_id, record)
-                key = OBJECT + object_id
                 # The bloom filters answer for a new object, without reading a block.
-                if key in pending or self._guard(contains, key):
+                if object_id in pending or self._guard(contains, object_id):
                     continue
-                pending.add(key)
-                batch.put(key, record)
+                pending.add(object_id)
+                batch.put(object_id, record, database.handles[0])
                 counters[form] += 1
                 counters[-1] += len(record)
                 if batch.size_in_bytes() >= BATCH_BYTES_MAX:
@@ -160,52 +180,52 @@ class RocksStore:
                     batch, pending, counters = _batch(), set(), counters.copy()
             return total + self._write_records(batch, pending, counters)
 
-    def _write_records(self, batch: WriteBatch, keys: set[bytes], counters: list[int]) -> int:
-        if keys:
-            batch.put(COUNTERS, b"".join(count.to_bytes(8, "big") for count in counters))
+    def _write_records(self, batch: WriteBatch, ids: set[bytes], counters: list[int]) -> int:
+        if ids:
+            encoded = b"".join(count.to_bytes(8, "big") for count in counters)
+            batch.put(COUNTERS, encoded, self._writable().handles[0])
             self._write(batch)
             self._counters = counters
-        return len(keys)
+        return len(ids)
 
     def reference(self, name: bytes) -> bytes | None:
-        return self._read(_get, None, REFERENCE + name)
+        return self._read(_get_reference, None, name)
 
     def references(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        for key, value in self._scan(REFERENCE + prefix):
-            yield key[len(REFERENCE) :], value
+        return self._scan("refs", prefix)
 
     def put_references(self, changes: Mapping[bytes, bytes | None]) -> None:
         with self._lock:
-            self._writable()
+            family = self._writable().handles[1]
             batch = _batch()
             for name, value in changes.items():
                 if value is None:
-                    batch.delete(REFERENCE + name)
+                    batch.delete(name, family)
                 else:
-                    batch.put(REFERENCE + name, value)
+                    batch.put(name, value, family)
             self._write(batch)
 
     def put_operations(self, operations: Iterable[tuple[tuple[int, int], bytes]]) -> None:
         with self._lock:
-            self._writable()
+            database = self._writable()
             batch = _batch()
             for (segment, offset), operation in operations:
-                key = OPERATION + segment.to_bytes(8, "big") + offset.to_bytes(8, "big")
-                batch.put(key, operation)
+                key = segment.to_bytes(8, "big") + offset.to_bytes(8, "big")
+                batch.put(key, operation, database.handles[2])
             self._write(batch)
 
     def operations(self, limit: int | None = None) -> Iterator[tuple[tuple[int, int], bytes]]:
-        for key, operation in islice(self._scan(OPERATION, newest_first=True), limit):
-            segment, offset = key[1:9], key[9:]
+        for key, operation in islice(self._scan("operations", newest_first=True), limit):
+            segment, offset = key[:8], key[8:]
             yield (int.from_bytes(segment, "big"), int.from_bytes(offset, "big")), operation
 
     def ids_with_prefix(self, hex_prefix: str, kind: int) -> list[bytes]:
         prefix = checked_prefix(hex_prefix)
         whole_bytes = bytes.fromhex(prefix[: len(prefix) // 2 * 2])
         return [
-            key[len(OBJECT) :]
-            for key, record in self._scan(OBJECT + whole_bytes)
-            if record[0] == kind and key.hex().startswith(prefix, 2 * len(OBJECT))
+            key
+            for key, record in self._scan("objects", whole_bytes)
+            if len(key) == ID_LEN and record[0] == kind and key.hex().startswith(prefix)
         ]
 
     def counts(self) -> StoreCounts:
@@ -240,10 +260,10 @@ class RocksStore:
                 self._closed = True
                 self._release()
 
-    def _finish(self, database: Rdict) -> None:
+    def _finish(self, database: _Database) -> None:
         if self._writer_lock is not None:
             database.flush()
-            _await_compactions(database)
+            database.await_compactions()
         database.close()
 
     def _release(self) -> None:
@@ -262,23 +282,29 @@ class RocksStore:
     ) -> None:
         self.close()
 
-    def _scan(self, prefix: bytes, *, newest_first: bool = False) -> Iterator[tuple[bytes, bytes]]:
-        """Entries whose key begins with `prefix`, in the order of keys.
+    def _scan(
+        self, family: str, prefix: bytes = b"", *, newest_first: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Entries of a family whose key begins with `prefix`, in the order of keys.
 
         Read page by page, because an iterator of rocksdict keeps the database open, and locked,
-        for as long as it lives. `newest_first` is for keys of operations, which are of one length.
+        for as long as it lives. `newest_first` is for keys of operations, all of them.
         """
-        start = prefix + b"\xff" * 16 if newest_first else prefix
+        start = b"\xff" * 16 if newest_first else prefix
         while True:
-            page: list[tuple[bytes, bytes]] = self._read(_page, [], prefix, start, newest_first)
+            page: list[tuple[bytes, bytes]] = self._read(
+                _page, [], FAMILIES.index(family), prefix, start, newest_first
+            )
             yield from page
             if len(page) < PAGE_LEN:
                 return
             last = page[-1][0]
-            if newest_first:
+            if not newest_first:
+                start = last + b"\0"
+            elif any(last):
                 start = (int.from_bytes(last, "big") - 1).to_bytes(len(last), "big")
             else:
-                start = last + b"\0"
+                return
 
     def _read(self, read: Callable[..., T], absent: T, *args: object) -> T:
         """What `read` returns for the database and `args`; `absent` if there is no database."""
@@ -306,7 +332,7 @@ class RocksStore:
         options.disable_wal = True  # type: ignore[method-assign, assignment]
         self._guard(self._writable().write, batch, options)
 
-    def _writable(self) -> Rdict:
+    def _writable(self) -> _Database:
         if self._writer_lock is None:
             raise ReadOnlyRepository(
                 f"the repository is read-only: {self._path} was opened for reading"
@@ -315,7 +341,7 @@ class RocksStore:
             raise self._is_closed()
         return self._database
 
-    def _readable(self) -> Rdict | None:
+    def _readable(self) -> _Database | None:
         with self._lock:
             if self._closed:
                 raise self._is_closed()
@@ -329,7 +355,7 @@ class RocksStore:
         self._look()
         self._database = self._guard(self._open_database, AccessType.read_write())
         self._looked = True
-        self._counters = _decode_counters(self._guard(_get, self._database, COUNTERS))
+        self._counters = _decode_counters(self._guard(_get_record, self._database, COUNTERS))
 
     def _open_reader(self) -> None:
         for _ in range(OPEN_ATTEMPTS_MAX):
@@ -343,23 +369,23 @@ class RocksStore:
                 access = AccessType.read_only(error_if_log_file_exist=False)
                 try:
                     database = self._guard(self._open_database, access)
-                except (Corruption, StorageError):
-                    if self._look() == stamp:
+                except (Corruption, StorageError) as error:
+                    if self._look() != stamp:
+                        continue
+                    # A database that has just been made, or whose maker died, has no families yet.
+                    if NO_FAMILY not in str(error) or self._has_tables():
                         raise
-                    continue
             self._database, self._stamp, self._looked = database, stamp, True
             return
         raise StorageError(f"{self._path}: its writer changes it faster than it can be opened")
 
-    def _open_database(self, access: Any) -> Rdict:
+    def _open_database(self, access: Any) -> _Database:
         from rocksdict import Rdict
 
         if self._options is None:
             # Kept for reopening: the block cache in it stays warm.
             self._options = _options()
-        options = self._options
-        # Options for the default family count only if they are given as a family's, too.
-        return Rdict(self._path, options, {"default": options}, access)
+        return _Database(Rdict(self._path, *self._options, access))
 
     def _look(self) -> tuple[bytes, int, int] | None:
         """Changes whenever the writer flushes or compacts; None if there is no database.
@@ -370,6 +396,8 @@ class RocksStore:
         try:
             with FileIO(os.path.join(self._path, "CURRENT")) as current:
                 manifest = current.read(64).strip()
+            if not manifest.startswith(b"MANIFEST-") or b"\0" in manifest:
+                raise self._is_corrupt("its file CURRENT names no manifest")
             try:
                 stat = os.stat(os.path.join(self._path, os.fsdecode(manifest)))
             except FileNotFoundError:
@@ -397,7 +425,7 @@ class RocksStore:
 
     def _failure(self, error: Exception) -> HeliosError:
         reason = str(error)
-        if self._closed:
+        if self._closed or reason.startswith("DB instance already closed"):
             return self._is_closed()
         if reason.startswith("Corruption"):
             return self._is_corrupt(reason)
@@ -414,32 +442,104 @@ class RocksStore:
         return StorageError(f"{self._path}: the store is closed")
 
 
-def _get(database: Rdict, key: bytes) -> bytes | None:
-    found: bytes | None = database.get(key)
+class _Database:
+    """An open database and its families.
+
+    Each of its parts keeps the database open, and locked, until it is closed or dropped. A family
+    as an `Rdict` is for reading and flushing; `handles` say what family a write goes to, in the
+    order of `FAMILIES`.
+    """
+
+    __slots__ = ("_root", "families", "handles", "objects", "references")
+
+    def __init__(self, root: Rdict) -> None:
+        self._root = root
+        self.families: tuple[Rdict, ...] = tuple(map(root.get_column_family, FAMILIES))
+        self.handles: tuple[ColumnFamily, ...] = tuple(map(root.get_column_family_handle, FAMILIES))
+        self.objects, self.references, _ = self.families
+
+    def write(self, batch: WriteBatch, options: WriteOptions) -> None:
+        self._root.write(batch, options)
+
+    def flush(self) -> None:
+        """Makes objects durable first, then what names them. The first failure ends it."""
+        for family in self.families:
+            family.flush()
+
+    def size_on_disk(self) -> int:
+        """The sum of tables and blob files."""
+        return sum(
+            family.property_int_value(f"rocksdb.total-{files}-size") or 0
+            for family in self.families
+            for files in ("sst-files", "blob-file")
+        )
+
+    def await_compactions(self) -> None:
+        """Returns when no compaction runs, and none that there is reason for has begun for a while.
+
+        RocksDB only tells that there is reason for one (many runs), not whether it will act on it.
+        """
+        idle_since = time.monotonic()
+        while not self._root.property_int_value("rocksdb.background-errors"):
+            now = time.monotonic()
+            if self._root.property_int_value("rocksdb.num-running-compactions"):
+                idle_since = now
+            elif now - idle_since > COMPACTION_START_SECONDS or not any(
+                family.property_int_value("rocksdb.compaction-pending") for family in self.families
+            ):
+                return
+            time.sleep(0.001)
+
+    def close(self) -> None:
+        # Without handles nothing can be put any more. They must go before the last of the rest.
+        self.handles = ()
+        for part in (*self.families, self._root):
+            part.close()
+
+    def __del__(self) -> None:
+        # rocksdict flushes a family when it is dropped: in this order, then, here too. If objects
+        # fail, so do the others: after a failure RocksDB flushes all of them together, or none.
+        try:  # noqa: SIM105 (contextlib is slow to import)
+            self.close()
+        except Exception:  # noqa: BLE001, S110
+            # It is closed already, or nobody is left to be told.
+            pass
+
+
+def _get_record(database: _Database, key: bytes) -> bytes | None:
+    found: bytes | None = database.objects.get(key)
     return found
 
 
-def _get_all(database: Rdict, keys: list[Any]) -> list[bytes | None]:
-    found: list[bytes | None] = database.get(keys) or []
+def _get_records(database: _Database, ids: list[Any]) -> list[bytes | None]:
+    found: list[bytes | None] = database.objects.get(ids) or []
     return found
 
 
-def _counts(database: Rdict) -> StoreCounts:
-    raw, zstd, splice, chunks, record_bytes = _decode_counters(database.get(COUNTERS))
-    disk_bytes = sum(
-        database.property_int_value(f"rocksdb.total-{files}-size") or 0
-        for files in ("sst-files", "blob-file")
-    )
-    return StoreCounts(raw, zstd, splice, chunks, record_bytes, disk_bytes)
+def _get_reference(database: _Database, name: bytes) -> bytes | None:
+    found: bytes | None = database.references.get(name)
+    return found
+
+
+def _counts(database: _Database) -> StoreCounts:
+    raw, zstd, splice, chunks, record_bytes = _decode_counters(database.objects.get(COUNTERS))
+    return StoreCounts(raw, zstd, splice, chunks, record_bytes, database.size_on_disk())
 
 
 def _page(
-    database: Rdict, prefix: bytes, start: bytes, backwards: bool
+    database: _Database, family: int, prefix: bytes, start: bytes, backwards: bool
 ) -> list[tuple[bytes, bytes]]:
     """The next `PAGE_LEN` entries from `start` on, as far as their keys begin with `prefix`."""
-    items: Any = database.items(backwards=backwards, from_key=start)
-    matching = takewhile(lambda item: item[0].startswith(prefix), items)
-    return list(islice(matching, PAGE_LEN))
+    # Not `items()`: at a damaged block that ends as if there were nothing more.
+    cursor: Any = database.families[family].iter()
+    seek, step = (cursor.seek_for_prev, cursor.prev) if backwards else (cursor.seek, cursor.next)
+    seek(start)
+    page: list[tuple[bytes, bytes]] = []
+    while len(page) < PAGE_LEN and cursor.valid() and (key := cursor.key()).startswith(prefix):
+        page.append((key, cursor.value()))
+        step()
+    cursor.status()
+    return page
 
 
 def _batch() -> WriteBatch:
@@ -454,51 +554,39 @@ def _decode_counters(encoded: bytes | None) -> list[int]:
     return [int.from_bytes(encoded[at : at + 8], "big") for at in range(0, len(encoded), 8)]
 
 
-def _await_compactions(database: Rdict) -> None:
-    """Returns when no compaction runs, and none that there is reason for has begun for a while.
+def _options() -> tuple[Options, dict[str, Options]]:
+    """What is set for the database, and for each family.
 
-    RocksDB only tells that there is reason for one (many runs), not whether it will act on it.
+    rocksdict 0.3.29 takes settings of a family from here only, never from the database.
     """
-    idle_since = time.monotonic()
-    while not database.property_int_value("rocksdb.background-errors"):
-        now = time.monotonic()
-        if database.property_int_value("rocksdb.num-running-compactions"):
-            idle_since = now
-        elif now - idle_since > COMPACTION_START_SECONDS or not database.property_int_value(
-            "rocksdb.compaction-pending"
-        ):
-            return
-        time.sleep(0.001)
-
-
-def _options() -> Options:
-    from rocksdict import (
-        BlockBasedOptions,
-        Cache,
-        DBCompactionStyle,
-        DBCompressionType,
-        Options,
-    )
+    from rocksdict import BlockBasedOptions, Cache, DBCompactionStyle, DBCompressionType, Options
 
     table = BlockBasedOptions()
     table.set_bloom_filter(BLOOM_BITS_PER_KEY, False)
     table.set_block_size(BLOCK_BYTES)
     table.set_block_cache(Cache(CACHE_BYTES))
 
-    options = Options(raw_mode=True)
-    options.create_if_missing(True)
-    options.set_block_based_table_factory(table)
-    options.set_compression_type(DBCompressionType.zstd())
-    options.set_write_buffer_size(MEMTABLE_BYTES)
-    options.set_compaction_style(DBCompactionStyle.universal())
-    options.set_level_zero_file_num_compaction_trigger(RUNS_MAX)
-    options.set_level_zero_slowdown_writes_trigger(2 * RUNS_MAX)
-    options.set_level_zero_stop_writes_trigger(4 * RUNS_MAX)
-    options.set_enable_blob_files(True)
-    options.set_min_blob_size(BLOB_BYTES_MIN)
-    options.set_max_background_jobs(2)
-    options.set_keep_log_file_num(2)
-    options.set_stats_dump_period_sec(0)
-    options.set_stats_persist_period_sec(0)
-    options.set_skip_stats_update_on_db_open(True)
-    return options
+    database = Options(raw_mode=True)
+    database.create_if_missing(True)
+    database.create_missing_column_families(True)
+    database.set_atomic_flush(True)
+    database.set_max_background_jobs(2)
+    database.set_max_file_opening_threads(OPENING_THREADS)
+    database.set_keep_log_file_num(2)
+    database.set_stats_dump_period_sec(0)
+    database.set_stats_persist_period_sec(0)
+    database.set_skip_stats_update_on_db_open(True)
+
+    families = {name: Options(raw_mode=True) for name in FAMILIES}
+    for name, options in families.items():
+        runs_max = RUNS_MAX if name == "objects" else SMALL_RUNS_MAX
+        options.set_block_based_table_factory(table)
+        options.set_compression_type(DBCompressionType.zstd())
+        options.set_write_buffer_size(MEMTABLE_BYTES)
+        options.set_compaction_style(DBCompactionStyle.universal())
+        options.set_level_zero_file_num_compaction_trigger(runs_max)
+        options.set_level_zero_slowdown_writes_trigger(2 * runs_max)
+        options.set_level_zero_stop_writes_trigger(4 * runs_max)
+    families["objects"].set_enable_blob_files(True)
+    families["objects"].set_min_blob_size(BLOB_BYTES_MIN)
+    return database, families

@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use super::git_model;
 use super::Engine;
 use crate::cache::Cache;
-use crate::error::{Error, Result};
+use crate::error::{BranchMoved, Error, Result};
 use crate::id::{Id, IdSet};
 use crate::journal::frame::{FrameBuilder, Operation, RefChange};
 use crate::journal::Append;
@@ -301,12 +301,12 @@ impl Engine {
         self.settle(vst);
         if let Some((name, actual)) = moved {
             self.metrics.add(Counter::Conflicts, 1);
-            return Err(Error::BranchMoved {
+            return Err(Error::BranchMoved(Box::new(BranchMoved {
                 branch: super::refs::branch_of(&name),
                 expected: vst.expected(),
                 actual,
-                yours: id,
-            });
+                yours: Some(id),
+            })));
         }
         let elapsed_ns = start.elapsed().as_nanos() as u64;
         self.count_commit(vst, &writer, journal_bytes, elapsed_ns);

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::commit::now_us;
 use super::Engine;
-use crate::error::{Error, Result};
+use crate::error::{BranchMoved, Error, Result};
 use crate::id::Id;
 use crate::journal::frame::{FrameBuilder, Operation, RefChange};
 
@@ -118,12 +118,12 @@ impl Engine {
         });
         match self.append(&mut frame)? {
             None => Ok(()),
-            Some((_, actual)) => Err(Error::BranchMoved {
+            Some((_, actual)) => Err(Error::BranchMoved(Box::new(BranchMoved {
                 branch: name.to_owned(),
                 expected: old,
                 actual,
-                yours: new.unwrap_or(Id::UNSEALED),
-            }),
+                yours: new,
+            }))),
         }
     }
 }

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::commit::CommitOptions;
 use super::*;
+use crate::error::BranchMoved;
 use crate::tree::EntryKind;
 
 const CACHE_BYTES: usize = 1 << 20;
@@ -108,10 +109,11 @@ fn the_loser_of_a_race_keeps_its_snapshot() {
     let winner = commit(&mut vst, &engine, "winner");
     write(&mut late, &other, "a", "loser");
     match other.commit(&mut late, &CommitOptions::default()) {
-        Err(Error::BranchMoved { branch, expected, actual, yours }) => {
+        Err(Error::BranchMoved(moved)) => {
+            let BranchMoved { branch, expected, actual, yours } = *moved;
             assert_eq!((branch.as_str(), expected, actual), ("main", Some(base), Some(winner)));
             let engine = open(directory.path());
-            let kept = engine.vst(Some(yours), None).unwrap();
+            let kept = engine.vst(yours, None).unwrap();
             assert_eq!(read(&kept, &engine, "a"), "loser");
         }
         other => panic!("{other:?}"),

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use super::capture::{self, Capture};
 use super::commit::{CommitOptions, Committed, Writer};
@@ -103,6 +104,7 @@ impl<'e> Worktree<'e> {
         branch: &str,
         options: &CommitOptions,
     ) -> Result<(Committed, Vec<Warning>)> {
+        let start = Instant::now();
         let engine = self.engine;
         let head = engine.vst_of_branch(branch)?;
         let mut writer = Writer::new(engine);
@@ -113,9 +115,11 @@ impl<'e> Worktree<'e> {
         vst.path_bytes_added = capture.vst.path_bytes_added;
         // The capture must not share nodes with what is sealed, or they would be copied.
         capture.vst = Vst::default();
-        let committed = engine.commit_with(writer, &mut vst, options)?;
+        let mut committed = engine.commit_with(writer, &mut vst, options)?;
         capture.teach(&mut self.index, committed.snapshot.tree);
         self.save_index()?;
+        // For the caller, scanning and reading are part of it.
+        committed.elapsed_ns = start.elapsed().as_nanos() as u64;
         Ok((committed, warnings))
     }
 

@@ -57,8 +57,6 @@ impl Segment {
             .open(&path)
             .map_err(fail)?;
         platform::write_all_at(&file, &header(), 0).map_err(fail)?;
-        file.sync_all().map_err(fail)?;
-        platform::sync_directory(directory).map_err(fail)?;
         Ok(Segment { number, storage: Storage::File { file, path } })
     }
 
@@ -96,7 +94,7 @@ impl Segment {
         }
     }
 
-    pub fn len(&self) -> Result<u64> {
+    pub fn byte_len(&self) -> Result<u64> {
         match &self.storage {
             Storage::File { file, .. } => {
                 file.metadata().map(|m| m.len()).map_err(|error| self.fail(error))

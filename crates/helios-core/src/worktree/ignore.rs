@@ -18,13 +18,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gix_glob::pattern::Mode;
+use gix_glob::wildmatch;
 use gix_glob::wildmatch::Mode as Wildcards;
-use gix_glob::{wildmatch, Pattern};
 
 use crate::platform;
 
 pub const GIT_IGNORE: &[u8] = b".gitignore";
 pub const HELIOS_IGNORE: &[u8] = b".heliosignore";
+
+#[derive(Debug, Clone)]
+struct Pattern {
+    glob: gix_glob::Pattern,
+    /// A path that does not end with this byte cannot match: spares most patterns a look.
+    last_byte: Option<u8>,
+}
 
 /// Reads one pattern; none if it is empty.
 ///
@@ -45,9 +52,12 @@ fn parse(text: &[u8]) -> Option<Pattern> {
         false if text.trim_ascii().is_empty() => Cow::from([b"\\", text].concat()),
         false => Cow::from(text),
     };
-    let mut pattern = Pattern::from_bytes_without_negation(&text)?;
-    pattern.mode.set(Mode::NEGATIVE, negative);
-    (!pattern.text.is_empty()).then_some(pattern)
+    let mut glob = gix_glob::Pattern::from_bytes_without_negation(&text)?;
+    glob.mode.set(Mode::NEGATIVE, negative);
+    let last_byte = *glob.text.last()?;
+    // Any other stands for itself at the end, or the pattern is malformed. A slash may be of `**/`.
+    let is_literal = !matches!(last_byte, b'*' | b'?' | b']' | b'/');
+    Some(Pattern { glob, last_byte: is_literal.then_some(last_byte) })
 }
 
 /// Puts a backslash before each `[` in a bracket expression, except where a class like `[:alpha:]`
@@ -114,19 +124,22 @@ fn class_length(text: &[u8]) -> Option<usize> {
 ///
 /// For a path, git compares the part before the first wildcard and then matches the rest by itself,
 /// which shows: in `a/b**/c` the `**` then stands at the start of a pattern and crosses slashes.
-/// `Pattern::matches_repo_relative_path` does not do so.
+/// `gix_glob::Pattern::matches_repo_relative_path` does not do so.
 fn matches(pattern: &Pattern, path: &[u8], name: &[u8], is_directory: bool) -> bool {
-    if pattern.mode.contains(Mode::MUST_BE_DIR) && !is_directory {
+    if pattern.last_byte.is_some_and(|byte| name.last() != Some(&byte)) {
         return false;
     }
-    let only_name =
-        pattern.mode.contains(Mode::NO_SUB_DIR) && !pattern.mode.contains(Mode::ABSOLUTE);
+    let glob = &pattern.glob;
+    if glob.mode.contains(Mode::MUST_BE_DIR) && !is_directory {
+        return false;
+    }
+    let only_name = glob.mode.contains(Mode::NO_SUB_DIR) && !glob.mode.contains(Mode::ABSOLUTE);
     let slashes = Wildcards::NO_MATCH_SLASH_LITERAL;
-    match pattern.first_wildcard_pos {
-        _ if only_name => pattern.matches(name.into(), slashes),
-        None => pattern.text == path,
+    match glob.first_wildcard_pos {
+        _ if only_name => glob.matches(name.into(), slashes),
+        None => glob.text == path,
         Some(at) => {
-            let (literal, rest) = pattern.text.split_at(at);
+            let (literal, rest) = glob.text.split_at(at);
             path.strip_prefix(literal)
                 .is_some_and(|path| wildmatch(rest.into(), path.into(), slashes))
         }
@@ -161,7 +174,7 @@ impl Patterns {
                     matches(pattern, directory, name_of(directory), true)
                 })
         };
-        self.0.iter().rfind(matching).is_some_and(|pattern| !pattern.is_negative())
+        self.0.iter().rfind(matching).is_some_and(|pattern| !pattern.glob.is_negative())
     }
 }
 
@@ -210,7 +223,7 @@ impl IgnoreFile {
     fn verdict(&self, path: &[u8], name: &[u8], is_directory: bool) -> Option<bool> {
         let path = &path[self.base_length..];
         let matching = |pattern: &&Pattern| matches(pattern, path, name, is_directory);
-        self.patterns.iter().rfind(matching).map(|pattern| !pattern.is_negative())
+        self.patterns.iter().rfind(matching).map(|pattern| !pattern.glob.is_negative())
     }
 }
 
@@ -346,6 +359,7 @@ mod tests {
         let rules = git("**/logs/*.txt\nfoo/**\na/**/b\n");
         assert!(file(&rules, "logs/x.txt") && file(&rules, "a/b/logs/x.txt"));
         assert!(file(&rules, "foo/x/y") && !directory(&rules, "foo"));
+        assert!(directory(&git("a**//"), "a") && !file(&git("a**//"), "a"));
         assert!(file(&rules, "a/b") && file(&rules, "a/x/y/b") && !file(&rules, "xa/b"));
     }
 
@@ -389,7 +403,7 @@ mod tests {
             ("[![:a]", "b", true),
             ("[\\a-[:alpha:]]", "a]", true),
             ("[\\a-[:alpha:]]", "a", false),
-            ("[[:d[:alpha:]]", "b", true),
+            ("[[:d[:alpha:]]", "b", false),
             // Malformed.
             ("[a", "[a", false),
             ("[[:none:]]", "n", false),

@@ -1,0 +1,111 @@
+//! Sealed segments: what maintenance reads, and then discards.
+
+use super::frame::{self, Item};
+use super::replay::{forget_moved, intact_frame, next_intact, State};
+use super::segment::{self, Segment};
+use super::Journal;
+use crate::error::{Error, Result};
+use crate::id::Id;
+
+/// What is read from a sealed segment, in order.
+pub struct SealedFrame {
+    /// Segment number and offset: unique, and ascending with time.
+    pub position: (u64, u64),
+    pub objects: Vec<(Id, Vec<u8>)>,
+    pub operation: Option<Vec<u8>>,
+}
+
+impl Journal {
+    /// Seals the active segment if it holds anything, so that maintenance can move it.
+    pub fn seal(&self) -> Result<()> {
+        self.locked(|| {
+            let (_, tail) = self.writable_tail()?;
+            match tail > segment::HEADER_LEN {
+                true => self.rotate()?,
+                // What another process' maintenance has moved is not to be moved again.
+                false => forget_moved(&mut self.state.write()),
+            }
+            Ok(())
+        })
+    }
+
+    /// How many sealed segments wait for maintenance.
+    pub fn sealed_count(&self) -> usize {
+        self.state.read().segments.len().saturating_sub(1)
+    }
+
+    /// Numbers of the sealed segments, oldest first.
+    pub fn sealed_segments(&self) -> Vec<u64> {
+        let state = self.state.read();
+        state.segments.range(..state.active).map(|(number, _)| *number).collect()
+    }
+
+    /// The frames of a sealed segment; damaged stretches are left out.
+    pub fn sealed_frames(&self, number: u64) -> Result<Vec<SealedFrame>> {
+        let segment = self.state.read().segments.get(&number).cloned();
+        let Some(segment) = segment else {
+            return Ok(Vec::new());
+        };
+        let mut bytes = vec![0; segment.byte_len()? as usize];
+        segment.read_exact_at(&mut bytes, 0)?;
+        let mut frames = Vec::new();
+        let mut at = segment::HEADER_LEN as usize;
+        while at < bytes.len() {
+            let Some(frame) = intact_frame(&bytes[at..]) else {
+                match next_intact(&bytes[at..]) {
+                    Some(skip) => at += skip,
+                    None => break,
+                }
+                continue;
+            };
+            let position = (number, at as u64);
+            let mut found = SealedFrame { position, objects: Vec::new(), operation: None };
+            for item in frame::items(frame) {
+                match item? {
+                    Item::Object { id, record, .. } => found.objects.push((id, record.to_vec())),
+                    Item::Operation { bytes } => found.operation = Some(bytes.to_vec()),
+                    Item::Seal { .. } => {}
+                }
+            }
+            at += frame.len();
+            frames.push(found);
+        }
+        Ok(frames)
+    }
+
+    /// Deletes sealed segments up to and including `number`, which L2 now holds. Damaged ones are
+    /// moved to `lost/` instead: they may hold what could not be read.
+    pub fn discard(&self, number: u64) -> Result<()> {
+        self.locked(|| {
+            let mut state = self.state.write();
+            let end = (number + 1).min(state.active);
+            let gone: Vec<u64> = state.segments.range(..end).map(|(n, _)| *n).collect();
+            for number in gone {
+                let damaged = state.damage.iter().any(|damage| damage.segment == number);
+                if let Some(segment) = state.segments.remove(&number) {
+                    remove_segment(&segment, damaged)?;
+                }
+            }
+            let State { segments, index, .. } = &mut *state;
+            index.retain(|_, location| segments.contains_key(&location.segment));
+            Ok(())
+        })
+    }
+}
+
+fn remove_segment(segment: &Segment, damaged: bool) -> Result<()> {
+    let Some(path) = segment.path() else {
+        return Ok(());
+    };
+    let done = match (damaged, path.parent(), path.file_name()) {
+        (true, Some(directory), Some(name)) => {
+            let lost = directory.join("lost");
+            std::fs::create_dir_all(&lost).and_then(|()| std::fs::rename(path, lost.join(name)))
+        }
+        _ => std::fs::remove_file(path),
+    };
+    match done {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        done => done.map_err(|error| Error::io(path, error)),
+    }
+}

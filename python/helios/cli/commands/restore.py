@@ -1,0 +1,84 @@
+"""`restore`: brings the worktree back to a snapshot. JSON: `restored` (the snapshot's id),
+`safety_snapshot` (null if nothing was uncommitted), `written`, `deleted`, `dry_run`."""
+
+from __future__ import annotations
+
+from helios.cli.quantity import counted
+from helios.cli.quoting import quoted
+from helios.cli.snapshots import short
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from helios.cli.arguments import Declarations
+    from helios.cli.context import Context
+
+DESCRIPTION = """\
+Bring the worktree, or only some paths of it, to the state of a snapshot. What is not committed
+yet is committed first, so a restore can be undone. Ignored files are never touched. The branch
+stays where it is: the next `commit` records the result.
+"""
+EXAMPLES = """\
+  helios-cli restore @~1
+  helios-cli restore 3f2a9c1d --dry-run
+  helios-cli restore main -- src/a.py docs
+"""
+
+
+def add_arguments(parser: Declarations) -> None:
+    parser.add_argument("snapshot")
+    parser.add_argument(
+        "paths", nargs="*", default=[], metavar="path", help="only these files and directories"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="write nothing, say what would be")
+
+
+def run(context: Context) -> int:
+    arguments = context.arguments
+    with context.open() as repository:
+        paths = context.tree_paths(repository)
+        before = repository.branches().get(repository.worktree.branch)
+        with context.working(repository):
+            restored = repository.worktree.restore(
+                arguments.snapshot, paths=paths, dry_run=arguments.dry_run
+            )
+        context.warn(restored.warnings)
+        safety = restored.safety
+        if context.json:
+            context.report(
+                {
+                    "restored": restored.snapshot.id,
+                    "safety_snapshot": safety and safety.id,
+                    "written": restored.written,
+                    "deleted": restored.deleted,
+                    "dry_run": arguments.dry_run,
+                }
+            )
+            return 0
+        context.tell_warnings()
+        written, deleted = restored.written, restored.deleted
+        if arguments.dry_run:
+            _list(context, written, deleted)
+        shown = short(restored.snapshot.id)
+        if not written and not deleted:
+            context.say(f"Everything is as in {shown} already")
+            return 0
+        verb = "Would restore" if arguments.dry_run else "Restored"
+        context.say(
+            f"{verb} {shown}: {counted(len(written), 'path')} written, {len(deleted):,} deleted"
+        )
+        if arguments.dry_run:
+            return 0
+        undo = before if safety is None else safety.id
+        if safety is not None:
+            context.say(f"What was not committed is now {short(safety.id)}")
+        if undo is not None:
+            context.hint(f"undo: helios-cli restore {short(undo)}")
+    return 0
+
+
+def _list(context: Context, written: list[str], deleted: list[str]) -> None:
+    paint = context.terminal.paint
+    for path in written:
+        context.terminal.line(f"  {paint('write', 'changed')}   {quoted(path)}")
+    for path in deleted:
+        context.terminal.line(f"  {paint('delete', 'deleted')}  {quoted(path)}")

@@ -1,0 +1,89 @@
+"""What only a process of its own shows: imports at start-up, exit codes, no traceback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from helios import __version__
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cli.conftest import Process
+
+HEAVY = {"argparse", "dataclasses", "json", "pathlib", "re", "typing", "helios._core", "asyncio"}
+
+# `shutil` and `tempfile` are for making a repository.
+ELSEWHERE = {
+    "argparse",
+    "asyncio",
+    "dataclasses",
+    "difflib",
+    "json",
+    "pathlib",
+    "rocksdict",
+    "shutil",
+    "signal",
+    "tempfile",
+    "threading",
+}
+
+
+def imported_by(script: str, directory: Path) -> set[str]:
+    """The modules that a script of the command line loads beyond those of a bare start."""
+    code = f"import sys; {script}; sys.stderr.write(' '.join(sys.modules))"
+    found = []
+    for each in (code, "import sys; sys.stderr.write(' '.join(sys.modules))"):
+        done = subprocess.run(
+            [sys.executable, "-c", each], cwd=directory, capture_output=True, check=True, text=True
+        )
+        found.append(set(done.stderr.split()))
+    return found[0] - found[1]
+
+
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_start_up_imports_little(option: str, project: Path) -> None:
+    loaded = imported_by(f"from helios.cli import main; main(['{option}'])", project)
+    assert not loaded & HEAVY
+    assert len(loaded) < 30, sorted(loaded)
+
+
+def test_a_command_imports_only_its_own(project: Path) -> None:
+    for arguments in (["commit", "-m", "one"], ["commit", "--json"], ["status"], ["log", "-n1"]):
+        loaded = imported_by(f"from helios.cli import main; main({arguments})", project)
+        assert not loaded & (
+            ELSEWHERE - {"shutil", "tempfile"} if "one" in arguments else ELSEWHERE
+        )
+        commands = {name for name in loaded if name.startswith("helios.cli.commands.")}
+        assert commands == {f"helios.cli.commands.{arguments[0]}"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "out", "err"),
+    [
+        (["--version"], 0, f"helios-cli {__version__}\n", ""),
+        (["log"], 3, "", "helios-cli: error: neither "),
+        (["nope"], 2, "", "helios-cli: error: there is no command 'nope'"),
+        (["--json", "nope"], 2, "", '{"error": {"code": "usage"'),
+    ],
+)
+def test_exit_codes_are_real(
+    process: Process, arguments: list[str], code: int, out: str, err: str
+) -> None:
+    child = process(*arguments)
+    shown, told = child.communicate()
+    assert child.returncode == code
+    assert shown.decode() == out
+    assert told.decode().startswith(err)
+    assert b"Traceback" not in told
+
+
+def test_both_scripts_are_installed() -> None:
+    from importlib.metadata import entry_points
+
+    scripts = {each.name: each.value for each in entry_points(group="console_scripts")}
+    assert scripts["helios"] == scripts["helios-cli"] == "helios.cli:main"
