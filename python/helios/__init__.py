@@ -14,9 +14,17 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from helios._core import VST, Change, CommitStats, Diff, Rename, Snapshot
     from helios.errors import HeliosError
-    from helios.repository import Repository, Worktree
+    from helios.repository import (
+        VST,
+        Change,
+        CommitStats,
+        Diff,
+        Rename,
+        Repository,
+        Snapshot,
+        Worktree,
+    )
 
 __all__ = [
     "VST",

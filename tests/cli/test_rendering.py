@@ -99,9 +99,6 @@ def test_git_applies_a_patch(run: Run, project: Path, tmp_path: Path) -> None:
         assert tree(copy) == tree(project)
 
 
-@pytest.mark.xfail(
-    reason="similar's UnifiedDiff::to_writer decodes; see helios_core::diff::unified"
-)
 def test_a_patch_holds_bytes_as_they_are(run: Run, project: Path) -> None:
     (project / "a").write_bytes(b"caf\xe9\n")
     run("init")

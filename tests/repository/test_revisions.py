@@ -75,9 +75,6 @@ def test_a_snapshot_is_named_by_id_prefix_branch_and_steps_back(repo: Repository
 )
 def test_a_name_of_nothing_is_an_unknown_revision(repo: Repository, name: str) -> None:
     for call in (repo.resolve, repo.snapshot, repo.vst, lambda n: next(repo.log(n))):
-        if call == repo.resolve and len(name) == 64:
-            # A full id is taken as it is; only looking at it tells.
-            continue
         with pytest.raises(errors.UnknownRevision) as caught:
             call(name)
         assert isinstance(caught.value, LookupError)

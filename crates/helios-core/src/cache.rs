@@ -123,6 +123,15 @@ impl Cache {
         self.shrink(state);
     }
 
+    /// Inserts an object of a bulk operation: only if there is room, because most of the others will
+    /// not be asked for, and pushing out what is in use for them would cost twice.
+    pub fn offer(&self, id: Id, object: Object) {
+        let cost = object.bytes.len() + ENTRY_BYTES;
+        if self.state.lock().bytes + cost <= self.bytes_max {
+            self.insert(id, object);
+        }
+    }
+
     /// Marks an object as replaced by a newer version: it is the next to be evicted.
     pub fn retire(&self, id: &Id) {
         let mut state = self.state.lock();
@@ -200,6 +209,21 @@ mod tests {
         let first = cache.get(&ids[0]).unwrap();
         assert_eq!(&first.bytes[..], &[0u8; 4900][..]);
         assert_eq!(first.depth, 3);
+        assert_eq!(cache.metrics.get(Counter::CacheEvictions), 0);
+    }
+
+    #[test]
+    fn what_is_offered_pushes_nothing_out() {
+        let cache = cache(5 * (ENTRY_BYTES + 1000));
+        let ids: Vec<Id> = (0..8u8)
+            .map(|n| {
+                let (id, object) = blob(vec![n; 1000]);
+                cache.offer(id, object);
+                id
+            })
+            .collect();
+        let kept: Vec<bool> = ids.iter().map(|id| cache.contains(id)).collect();
+        assert_eq!(kept, [true, true, true, true, true, false, false, false]);
         assert_eq!(cache.metrics.get(Counter::CacheEvictions), 0);
     }
 

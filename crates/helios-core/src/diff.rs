@@ -247,8 +247,36 @@ pub fn unified(old: &[u8], new: &[u8], old_name: &str, new_name: &str) -> Option
     }
     // Past the deadline the diff is coarser, not wrong.
     let diff = similar::TextDiff::configure().timeout(UNIFIED_TIME_MAX).diff_lines(old, new);
-    let mut out = Vec::new();
-    // Writing to memory cannot fail.
-    let _ = diff.unified_diff().context_radius(3).header(old_name, new_name).to_writer(&mut out);
+    let mut out = format!("--- {old_name}\n+++ {new_name}\n").into_bytes();
+    for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
+        // Each hunk writes bytes as they are; writing to memory cannot fail.
+        let _ = hunk.to_writer(&mut out);
+    }
     Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unified_diffs_hold_bytes_as_they_are() {
+        let text = unified(b"a\n\xff\n", b"a\n\xfe\n", "a/x", "b/x").unwrap();
+        assert_eq!(text, b"--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n a\n-\xff\n+\xfe\n");
+        assert_eq!(unified(b"a\0", b"b", "a", "b"), None);
+    }
+
+    #[test]
+    fn renames_pair_equal_content_once() {
+        let entry = |byte: u8| Entry { kind: EntryKind::File, id: Id::of_blob(&[byte]), size: 1 };
+        let deleted =
+            |path: &str, byte| Change { path: path.into(), old: Some(entry(byte)), new: None };
+        let added =
+            |path: &str, byte| Change { path: path.into(), old: None, new: Some(entry(byte)) };
+        let mut changes = vec![deleted("a", 1), added("b", 1), added("c", 1), deleted("d", 2)];
+        let renames = take_renames(&mut changes);
+        assert_eq!(renames.len(), 1);
+        assert_eq!((&renames[0].from[..], &renames[0].to[..]), (&b"a"[..], &b"b"[..]));
+        assert_eq!(changes, vec![added("c", 1), deleted("d", 2)]);
+    }
 }

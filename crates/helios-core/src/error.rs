@@ -29,7 +29,7 @@ impl fmt::Display for BranchMoved {
         let (expected, actual) = (describe(&self.expected), describe(&self.actual));
         write!(f, "branch {:?} moved: expected {expected}, found {actual}", self.branch)?;
         match &self.yours {
-            Some(yours) => write!(f, "; your snapshot {yours} is kept"),
+            Some(yours) => write!(f, "; your snapshot {yours} is kept, put a branch on it"),
             None => Ok(()),
         }
     }
@@ -51,6 +51,8 @@ pub enum Error {
     NotADirectory { path: String },
     #[error("object {id} is missing: neither the journal nor the L2 store has it")]
     ObjectNotFound { id: Id },
+    #[error("{id} is a {found}, not a snapshot")]
+    NotASnapshot { id: Id, found: &'static str },
     #[error("object {id} is corrupt: {reason}; restore it from a copy of the repository")]
     CorruptObject { id: Id, reason: String },
     #[error("journal segment {segment} is corrupt at byte {offset}: {reason}")]
@@ -109,6 +111,7 @@ impl Error {
             Error::IsADirectory { .. } => "PathIsADirectory",
             Error::NotADirectory { .. } => "PathNotADirectory",
             Error::ObjectNotFound { .. } => "ObjectNotFound",
+            Error::NotASnapshot { .. } => "UnknownRevision",
             Error::CorruptObject { .. } | Error::Malformed(_) | Error::CorruptStore(_) => {
                 "CorruptObject"
             }

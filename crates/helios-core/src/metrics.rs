@@ -51,7 +51,7 @@ counters! {
     JournalBytes => "journal_bytes_written", "Bytes appended to the journal.";
     StoreBytes => "l2_bytes_written", "Bytes that maintenance wrote to the L2 store.";
     WorktreeBytes => "worktree_index_bytes_written", "Bytes written to worktree indexes.";
-    GitBytes => "git_bytes_modelled", "Bytes that git would have written for the same commits (docs/BENCHMARKS.md).";
+    GitBytes => "git_bytes_modelled", "Bytes that git would have written for the same commits.";
     PathsAdded => "paths_added", "Paths added by commits.";
     PathBytesAdded => "path_bytes_added", "Bytes of the paths added by commits.";
     Conflicts => "branch_conflicts", "Commits that lost a compare-and-swap of their branch.";

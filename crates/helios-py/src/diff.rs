@@ -9,7 +9,8 @@ use helios_core::error::Error;
 use helios_core::platform::{path_from_bytes, read_link};
 use helios_core::store::ObjectReader;
 use helios_core::tree::{Entry, EntryKind};
-use helios_core::vst::Vst;
+use helios_core::vst;
+use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
@@ -130,20 +131,19 @@ impl Rename {
     }
 }
 
-/// Where the content of the new side is.
-enum New {
+/// Where the content of a diff's new side is.
+enum NewSide {
     Stored,
-    /// On disk, under this root.
     Disk(PathBuf),
-    /// In a VST that is not committed.
-    Vst(Box<Vst>),
+    /// In a VST that may not be committed; this is a fork of it.
+    Vst(Box<Mutex<vst::Vst>>),
 }
 
 /// What differs between two trees. A directory is listed only where it holds no file.
 #[pyclass(frozen, module = "helios")]
 pub struct Diff {
     engine: Arc<engine::Engine>,
-    new: New,
+    new_side: NewSide,
     added: Py<PyList>,
     changed: Py<PyList>,
     deleted: Py<PyList>,
@@ -156,17 +156,7 @@ impl Diff {
         engine: Arc<engine::Engine>,
         changes: Vec<diff::Change>,
     ) -> PyResult<Diff> {
-        Diff::build(py, engine, changes, New::Stored)
-    }
-
-    /// A diff whose new side is a VST, as it is now.
-    pub fn of_vst(
-        py: Python<'_>,
-        shared: &Shared,
-        changes: Vec<diff::Change>,
-        vst: Vst,
-    ) -> PyResult<Diff> {
-        Diff::build(py, Arc::clone(&shared.engine), changes, New::Vst(Box::new(vst)))
+        Diff::build(py, engine, changes, NewSide::Stored)
     }
 
     /// A diff whose new side is what is on disk under `root`.
@@ -176,14 +166,25 @@ impl Diff {
         changes: Vec<diff::Change>,
         root: PathBuf,
     ) -> PyResult<Diff> {
-        Diff::build(py, Arc::clone(&shared.engine), changes, New::Disk(root))
+        Diff::build(py, Arc::clone(&shared.engine), changes, NewSide::Disk(root))
+    }
+
+    /// A diff whose new side is what a VST held.
+    pub fn of_vst(
+        py: Python<'_>,
+        shared: &Shared,
+        changes: Vec<diff::Change>,
+        fork: vst::Vst,
+    ) -> PyResult<Diff> {
+        let fork = NewSide::Vst(Box::new(Mutex::new(fork)));
+        Diff::build(py, Arc::clone(&shared.engine), changes, fork)
     }
 
     fn build(
         py: Python<'_>,
         engine: Arc<engine::Engine>,
         mut changes: Vec<diff::Change>,
-        new: New,
+        new_side: NewSide,
     ) -> PyResult<Diff> {
         changes.retain(|change| !is_directory_with_files(change));
         let renames = take_renames(&mut changes);
@@ -202,7 +203,7 @@ impl Diff {
             renamed.append(Py::new(py, Rename { from, to, entry })?)?;
         }
         let [added, changed, deleted] = lists.map(Bound::unbind);
-        Ok(Diff { engine, new, added, changed, deleted, renamed: renamed.unbind() })
+        Ok(Diff { engine, new_side, added, changed, deleted, renamed: renamed.unbind() })
     }
 }
 
@@ -255,17 +256,17 @@ impl Diff {
         let (old_name, new_name) = (name(change.old, "a"), name(change.new, "b"));
         let text = py.detach(|| -> Result<_, Failure> {
             let old = content(change.old)?;
-            let new = match (&self.new, change.new.0) {
-                (New::Vst(vst), Some(entry)) if entry.kind.has_content() => {
-                    vst.read(&change.path, &*self.engine)?
-                }
-                (New::Disk(root), Some(entry)) if entry.kind.has_content() => {
+            let new = match (&self.new_side, change.new.0) {
+                (NewSide::Disk(root), Some(entry)) if entry.kind.has_content() => {
                     let place = root.join(path_from_bytes(&change.path));
                     let read = match entry.kind {
                         EntryKind::Symlink => read_link(&place),
                         _ => std::fs::read(&place),
                     };
                     read.map_err(|error| Error::io(&place, error))?.into()
+                }
+                (NewSide::Vst(fork), Some(entry)) if entry.kind.has_content() => {
+                    fork.lock().read(&change.path, &*self.engine)?
                 }
                 _ => content(change.new)?,
             };

@@ -10,18 +10,17 @@ use std::sync::Arc;
 use helios_core::engine::materialize::Selection;
 use helios_core::engine::progress::Phase;
 use helios_core::engine::{self, refs};
-use helios_core::error::Error;
 use helios_core::id::Id;
 use helios_core::journal::Durability;
 use helios_core::metrics::Counter;
 use helios_core::object::Kind;
-use helios_core::store::{ObjectReader, RecordSource};
-use helios_core::tree::EntryKind;
+use helios_core::store::RecordSource;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict, PyList};
 
-use crate::convert::{parse_id, path_to_python, TreePath};
+use crate::convert::parse_id;
 use crate::diff::Diff;
 use crate::errors::Failure;
 use crate::snapshot::Snapshot;
@@ -37,6 +36,8 @@ pub struct Shared {
     pub engine: Arc<engine::Engine>,
     pub author: Vec<u8>,
     pub actor: Vec<u8>,
+    /// Turns any name of a snapshot into a full id: a Python callable.
+    resolver: PyOnceLock<Py<PyAny>>,
     /// The command that runs maintenance in a process of its own.
     maintenance: Option<Vec<OsString>>,
     in_maintenance: Arc<AtomicBool>,
@@ -45,6 +46,20 @@ pub struct Shared {
 impl Shared {
     pub fn waits_for_disk(&self) -> bool {
         self.engine.journal().durability() == Durability::Disk
+    }
+
+    /// The snapshot that a `Snapshot` or a string names.
+    pub fn resolve(&self, py: Python<'_>, revision: &Bound<'_, PyAny>) -> PyResult<Id> {
+        if let Ok(snapshot) = revision.cast::<Snapshot>() {
+            return Ok(snapshot.get().core_id());
+        }
+        match self.resolver.get(py) {
+            Some(resolver) => {
+                let full: String = resolver.call1(py, (revision,))?.extract(py)?;
+                Ok(parse_id(&full)?)
+            }
+            None => Ok(parse_id(&revision.str()?.to_string())?),
+        }
     }
 
     /// The ref of a branch that must not exist.
@@ -118,7 +133,17 @@ impl Engine {
         let (author, actor) = (author.into_bytes(), actor.into_bytes());
         let in_maintenance = Arc::new(AtomicBool::new(false));
         let engine = Arc::new(engine);
-        Engine { shared: Arc::new(Shared { engine, author, actor, maintenance, in_maintenance }) }
+        let resolver = PyOnceLock::new();
+        Engine {
+            shared: Arc::new(Shared {
+                engine,
+                author,
+                actor,
+                resolver,
+                maintenance,
+                in_maintenance,
+            }),
+        }
     }
 
     fn core(&self) -> &engine::Engine {
@@ -165,6 +190,12 @@ impl Engine {
     ) -> Engine {
         let engine = engine::Engine::in_memory(cache_bytes, source(store));
         Engine::wrap(engine, author, actor, None)
+    }
+
+    /// Says how names of snapshots are turned into full ids; once.
+    fn set_resolver(&self, py: Python<'_>, resolver: Py<PyAny>) {
+        // A second call changes nothing.
+        let _ = self.shared.resolver.set(py, resolver);
     }
 
     /// A VST over a branch; an unborn one is empty.
@@ -217,60 +248,6 @@ impl Engine {
         self.core().refresh().map_err(Failure::from)?;
         let ids = self.core().journal().ids_with_prefix(prefix, Kind::Snapshot);
         Ok(ids.iter().map(Id::to_hex).collect())
-    }
-
-    /// Paths, kinds, ids and sizes of a snapshot's files and directories, in path order.
-    fn entries<'py>(
-        &self,
-        py: Python<'py>,
-        snapshot: &str,
-        path: TreePath,
-    ) -> PyResult<Vec<Bound<'py, PyTuple>>> {
-        let id = parse_id(snapshot)?;
-        let engine = self.core();
-        let found = py.detach(|| -> Result<_, Failure> {
-            let mut found = Vec::new();
-            engine.tree(&id)?.walk(&path.0, engine, &mut |path, entry, _| {
-                found.push((path.to_vec(), *entry));
-                Ok(())
-            })?;
-            Ok(found)
-        })?;
-        found
-            .into_iter()
-            .map(|(path, entry)| {
-                let path = path_to_python(py, &path)?;
-                let id = (entry.kind != EntryKind::Directory).then(|| entry.id.to_hex());
-                PyTuple::new(
-                    py,
-                    [
-                        path,
-                        entry.kind.name().into_pyobject(py)?.into_any(),
-                        id.into_pyobject(py)?.into_any(),
-                        entry.size.into_pyobject(py)?.into_any(),
-                    ],
-                )
-            })
-            .collect()
-    }
-
-    /// What the object of an id is.
-    fn kind(&self, id: &str) -> PyResult<&'static str> {
-        let object = self.core().object(&parse_id(id)?).map_err(Failure::from)?;
-        Ok(object.kind.name())
-    }
-
-    /// The content of a blob.
-    fn blob<'py>(&self, py: Python<'py>, id: &str) -> PyResult<Bound<'py, PyBytes>> {
-        let id = parse_id(id)?;
-        let object = py.detach(|| self.core().object(&id).map_err(Failure::from))?;
-        match object.kind {
-            Kind::Blob => Ok(PyBytes::new(py, &object.bytes)),
-            other => {
-                let reason = format!("it is a {}, not a blob", other.name());
-                Err(Failure::from(Error::CorruptObject { id, reason }).into())
-            }
-        }
     }
 
     fn diff(&self, py: Python<'_>, old: Option<&str>, new: &str) -> PyResult<Diff> {

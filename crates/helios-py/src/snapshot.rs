@@ -42,6 +42,10 @@ impl Snapshot {
         Snapshot { id, snapshot, stats: None }
     }
 
+    pub fn core_id(&self) -> Id {
+        self.id
+    }
+
     pub fn committed(committed: Committed) -> Snapshot {
         let stats = committed.is_new.then_some(CommitStats {
             new_objects: committed.new_objects,

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use helios_core::engine::commit::CommitOptions;
-use helios_core::tree::EntryKind;
+use helios_core::engine::Engine;
+use helios_core::error::Error;
+use helios_core::tree::{check_path, EntryKind};
 use helios_core::vst;
 use parking_lot::Mutex;
 use pyo3::exceptions::PyValueError;
@@ -11,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
-use crate::convert::{parse_id, path_to_python, Content, TreePath};
+use crate::convert::{path_to_python, Content, TreePath};
 use crate::diff::Diff;
 use crate::engine::Shared;
 use crate::errors::Failure;
@@ -33,7 +35,7 @@ impl Vst {
     fn with<T>(
         &self,
         py: Python<'_>,
-        body: impl FnOnce(&mut vst::Vst, &helios_core::engine::Engine) -> helios_core::error::Result<T>,
+        body: impl FnOnce(&mut vst::Vst, &Engine) -> Result<T, Error>,
     ) -> PyResult<T> {
         let mut vst = self.vst.lock_py_attached(py);
         Ok(body(&mut vst, &self.shared.engine).map_err(Failure::from)?)
@@ -137,7 +139,9 @@ impl Vst {
 
     /// Makes what was written a snapshot and moves the branch there. Without a change the last
     /// snapshot is given back, unless `allow_empty`.
-    #[pyo3(signature = (message = "", *, author = None, metadata = None, allow_empty = false, time_us = None))]
+    #[pyo3(signature = (
+        message = "", *, author = None, metadata = None, allow_empty = false, time_us = None
+    ))]
     fn commit(
         &self,
         py: Python<'_>,
@@ -178,7 +182,7 @@ impl Vst {
 
     /// Takes the content of another snapshot; the next commit makes it the branch's.
     fn restore(&self, py: Python<'_>, snapshot: &Bound<'_, PyAny>) -> PyResult<()> {
-        let id = parse_id(&snapshot.str()?.to_string())?;
+        let id = self.shared.resolve(py, snapshot)?;
         self.with(py, |vst, engine| {
             let tree = engine.tree(&id)?;
             vst.replace_tree(tree);
@@ -189,16 +193,15 @@ impl Vst {
     /// What differs from a snapshot; from the one the VST is based on by default.
     #[pyo3(signature = (snapshot = None))]
     fn diff(&self, py: Python<'_>, snapshot: Option<&Bound<'_, PyAny>>) -> PyResult<Diff> {
-        let given = snapshot.map(|snapshot| snapshot.str()).transpose()?;
-        let given = given.map(|text| parse_id(&text.to_string())).transpose()?;
-        let (changes, vst) = self.with(py, |vst, engine| {
+        let given = snapshot.map(|snapshot| self.shared.resolve(py, snapshot)).transpose()?;
+        let (changes, fork) = self.with(py, |vst, engine| {
             let old = match given.or(vst.base()) {
                 Some(id) => engine.tree(&id)?,
                 None => helios_core::tree::Tree::default(),
             };
             Ok((engine.diff(&old, vst.tree())?, vst.fork(None)))
         })?;
-        Diff::of_vst(py, &self.shared, changes, vst)
+        Diff::of_vst(py, &self.shared, changes, fork)
     }
 
     /// The branch that commits move.
@@ -233,7 +236,30 @@ impl Vst {
     }
 
     fn __contains__(&self, py: Python<'_>, path: TreePath) -> PyResult<bool> {
-        self.exists(py, path)
+        // What cannot be a path is not in the tree either.
+        Ok(check_path(&path.0).is_ok() && self.exists(py, path)?)
+    }
+
+    /// The content of a file, or `default` if there is none.
+    #[pyo3(signature = (path, default = None))]
+    fn get<'py>(
+        &self,
+        py: Python<'py>,
+        path: TreePath,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let is_file = |entry: helios_core::tree::Entry| entry.kind.has_content();
+        let found =
+            self.with(py, |vst, engine| Ok(vst.entry(&path.0, engine)?.is_some_and(is_file)))?;
+        match found {
+            true => Ok(Some(self.read(py, path)?.into_any())),
+            false => Ok(default),
+        }
+    }
+
+    /// All paths of files, as `walk` gives them.
+    fn keys<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        self.walk(py, TreePath(Vec::new()))
     }
 
     fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {

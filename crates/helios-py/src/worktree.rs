@@ -84,19 +84,27 @@ impl Worktree {
         Ok((diff, warnings_to_python(py, warnings)?))
     }
 
-    /// Commits the disk to a branch; the snapshot and warnings.
-    #[pyo3(signature = (branch, message, *, author, metadata, allow_empty, command))]
+    /// The id of the tree that was on disk when it was last committed or restored.
+    fn tree(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        let tree = self.run(py, |worktree| Ok(worktree.tree()))?;
+        Ok(tree.map(|id| id.to_hex()))
+    }
+
+    /// Commits the disk to a branch, which must be at `base`; the snapshot and warnings.
+    #[pyo3(signature = (branch, base, message, *, author, metadata, allow_empty, command))]
     #[allow(clippy::too_many_arguments)]
     fn commit<'py>(
         &self,
         py: Python<'py>,
         branch: &str,
+        base: Option<&str>,
         message: &str,
         author: Option<&str>,
         metadata: Option<&Bound<'py, PyDict>>,
         allow_empty: bool,
         command: &str,
     ) -> PyResult<(Snapshot, Vec<Warned<'py>>)> {
+        let base = base.map(parse_id).transpose()?;
         let mut options = CommitOptions {
             message: message.into(),
             author: author.map_or_else(|| self.shared.author.clone(), |name| name.into()),
@@ -111,7 +119,8 @@ impl Worktree {
                 options.metadata.insert(key.extract::<String>()?.into(), value.0.to_vec());
             }
         }
-        let (committed, warnings) = self.run(py, |worktree| worktree.commit(branch, &options))?;
+        let (committed, warnings) =
+            self.run(py, |worktree| worktree.commit(branch, base, &options))?;
         self.shared.after_commit();
         Ok((Snapshot::committed(committed), warnings_to_python(py, warnings)?))
     }

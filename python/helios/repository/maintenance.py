@@ -34,13 +34,30 @@ class Maintained(Result):
         self.elapsed_s = elapsed_s
 
 
-def run(engine: Engine, store: Store) -> Maintained:
-    """Moves all that is committed now from the journal into `store`, which is open for writing."""
+def run(engine: Engine, store: Store, *, close: bool = False) -> Maintained:
+    """Moves all that is committed now from the journal into `store`, which is open for writing.
+
+    With `close` the store is closed afterwards, which may compact it; what that writes counts.
+    """
     from time import perf_counter
 
     start = perf_counter()
     written_before = _bytes_written()
+    try:
+        segments, objects, new_objects = _move(engine, store)
+    finally:
+        if close:
+            store.close()
+    bytes_written = _bytes_written() - written_before
+    engine.count_l2_bytes(bytes_written)
+    return Maintained(segments, objects, new_objects, bytes_written, perf_counter() - start)
+
+
+def _move(engine: Engine, store: Store) -> tuple[int, int, int]:
+    """Segments and objects moved, and how many objects were new."""
     segments = engine.seal_journal()
+    if not segments:
+        return 0, 0, 0
     objects = 0
     new_objects = 0
     references: dict[bytes, bytes | None] = {}
@@ -57,16 +74,13 @@ def run(engine: Engine, store: Store) -> Maintained:
 
     for segment in segments:
         new_objects += store.put_records(records(segment))
-    if segments:
-        store.flush()
-        # Whoever sees a ref also sees what it names.
-        store.put_references(references)
-        store.put_operations(operations)
-        store.flush()
-        engine.discard_journal(segments[-1])
-    bytes_written = _bytes_written() - written_before
-    engine.count_l2_bytes(bytes_written)
-    return Maintained(len(segments), objects, new_objects, bytes_written, perf_counter() - start)
+    store.flush()
+    # Whoever sees a ref also sees what it names.
+    store.put_references(references)
+    store.put_operations(operations)
+    store.flush()
+    engine.discard_journal(segments[-1])
+    return len(segments), objects, new_objects
 
 
 def _bytes_written() -> int:

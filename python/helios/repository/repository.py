@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from _weakref import ref
 
 from helios import errors
 from helios._core import Engine, Snapshot
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from helios._core import VST, Diff
     from helios.repository.maintenance import Maintained
-    from helios.repository.worktree import PathWarning, Worktree
+    from helios.repository.worktree import PathWarning, Restored, Worktree
     from helios.store import Store
 
     Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
@@ -63,6 +64,16 @@ class Repository:
         self._directory = directory
         self._excludes_file = excludes_file
         self._worktree: Worktree | None = None
+        # The engine must not keep the repository alive, which holds the engine.
+        alive = ref(self)
+
+        def resolve(revision: str) -> str:
+            repository = alive()
+            if repository is None:
+                raise errors.Usage("the repository is closed: give a full id or a Snapshot")
+            return repository.resolve(revision)
+
+        engine.set_resolver(resolve)
 
     @classmethod
     def init(
@@ -228,25 +239,24 @@ class Repository:
             return revision.id
         if not isinstance(revision, str):
             raise TypeError(f"a revision is a str or a Snapshot, not {type(revision).__name__}")
-        head = DEFAULT_BRANCH if self._directory is None else self.worktree.branch
-        return revisions.resolve(revision, self._engine, self._store, head)
+        return revisions.resolve(revision, self._engine, self._store, self._head)
+
+    @property
+    def _head(self) -> str:
+        """The branch that `@` means."""
+        return DEFAULT_BRANCH if self._directory is None else self.worktree.branch
 
     def snapshot(self, revision: str | Snapshot = "@") -> Snapshot:
-        """A snapshot by name. Raises as `resolve`, and `ObjectNotFound` for an unknown full id."""
-        return self._engine.snapshot(self._known(revision))
-
-    def _known(self, revision: str | Snapshot) -> str:
-        """As `resolve`; a full id that names nothing is an unknown revision, not damage."""
-        found = self.resolve(revision)
-        if isinstance(revision, str) and revision.lower() == found:
-            revisions.check(found, self._engine)
-        return found
+        """A snapshot by name. Raises as `resolve`."""
+        return self._engine.snapshot(self.resolve(revision))
 
     def vst(self, what: str | Snapshot = DEFAULT_BRANCH) -> VST:
         """A virtual state tree over a branch, which its commits move, or over a snapshot.
 
         The default branch may be unborn: its VST is empty, and its first commit makes it.
         """
+        if what == "@":
+            what = self._head
         if isinstance(what, str):
             try:
                 is_branch = what == DEFAULT_BRANCH or self._engine.branch(what) is not None
@@ -255,7 +265,7 @@ class Repository:
                 is_branch = False
             if is_branch:
                 return self._engine.vst_of_branch(what)
-        return self._engine.vst_of_snapshot(self._known(what))
+        return self._engine.vst_of_snapshot(self.resolve(what))
 
     def branches(self) -> dict[str, str]:
         """All branches and the ids of their snapshots, by name."""
@@ -266,7 +276,7 @@ class Repository:
 
         Raises `InvalidName`, `BranchExists`, and as `resolve`.
         """
-        found = self._known(start)
+        found = self.resolve(start)
         if self._engine.branch(name) is not None:
             raise errors.BranchExists(f"branch {name!r} exists already")
         self._engine.move_branch(name, None, found, f"branch {name}")
@@ -305,11 +315,11 @@ class Repository:
 
     def diff(self, old: str | Snapshot, new: str | Snapshot) -> Diff:
         """What differs between two snapshots: added, changed, deleted, renamed."""
-        return self._engine.diff(self._known(old), self._known(new))
+        return self._engine.diff(self.resolve(old), self.resolve(new))
 
     def read(self, revision: str | Snapshot, path: Path) -> bytes:
         """The content of a file in a snapshot."""
-        return self._engine.vst_of_snapshot(self._known(revision)).read(path)
+        return self._engine.vst_of_snapshot(self.resolve(revision)).read(path)
 
     def restore(
         self,
@@ -317,7 +327,7 @@ class Repository:
         *,
         paths: Iterable[Path] | None = None,
         dry_run: bool = False,
-    ) -> object:
+    ) -> Restored:
         """Brings the worktree to a snapshot; see `Worktree.restore`."""
         return self.worktree.restore(revision, paths=paths, dry_run=dry_run)
 
@@ -338,43 +348,36 @@ class Repository:
         """
         from helios.repository.worktree import PathWarning
 
-        found = self._known(revision)
+        found = self.resolve(revision)
         target = _absolute(out)
+        is_new = _require_empty(target)
         try:
-            with os.scandir(target) as entries:
-                if next(entries, None) is not None:
-                    raise errors.TargetNotEmpty(
-                        f"{target} is not empty; give a directory that is new or empty"
-                    )
-        except FileNotFoundError:
-            pass
-        except NotADirectoryError:
-            raise errors.TargetNotEmpty(f"{target} is a file, not a directory") from None
-        except OSError as error:
-            raise errors.StorageError(f"{target}: {error.strerror}", errno=error.errno) from error
-        files, size, warnings = self._engine.materialize(
-            found,
-            target,
-            list(include or ()),
-            list(exclude or ()),
-            None if paths is None else [os.fsencode(path) for path in paths],
-        )
+            files, size, warnings = self._engine.materialize(
+                found,
+                target,
+                list(include or ()),
+                list(exclude or ()),
+                None if paths is None else [_tree_path(path) for path in paths],
+            )
+        except BaseException:
+            # Nothing was there before, and half a snapshot is worse than none.
+            _empty(target, remove=is_new)
+            raise
         return Materialized(found, target, files, size, [PathWarning(pair) for pair in warnings])
 
     def maintenance(self) -> Maintained:
         """Moves the journal into the L2 store. Raises `StoreBusy` if another process does."""
         from helios.repository.maintenance import run
 
+        if self._store is None:
+            raise errors.Refused("this repository has no L2 store")
         if self._directory is None:
-            if self._store is None:
-                raise errors.Refused("this repository has no L2 store")
             return run(self._engine, self._store)
         from helios.store.rocksdb import RocksStore
 
-        with RocksStore.open(os.path.join(self._directory, "l2"), writable=True) as store:
-            result = run(self._engine, store)
-        if self._store is not None:
-            self._store.refresh()
+        directory = os.path.join(self._directory, "l2")
+        result = run(self._engine, RocksStore.open(directory, writable=True), close=True)
+        self._store.refresh()
         return result
 
     def stats(self) -> dict[str, dict[str, int | float | None]]:
@@ -432,6 +435,44 @@ def _maintenance_command(directory: str) -> list[str]:
     return [sys.executable, "-P", "-m", "helios.repository.maintenance", directory]
 
 
+def _tree_path(path: Path) -> bytes:
+    """A path as the tree names it; a person may write `./src/`."""
+    encoded = os.fsencode(path)
+    while encoded.startswith(b"./"):
+        encoded = encoded[2:].lstrip(b"/")
+    return b"" if encoded == b"." else encoded.rstrip(b"/")
+
+
+def _require_empty(target: str) -> bool:
+    """Whether the directory is still to be made. Raises `TargetNotEmpty` if it holds anything."""
+    try:
+        with os.scandir(target) as entries:
+            if next(entries, None) is not None:
+                raise errors.TargetNotEmpty(
+                    f"{target} is not empty; give a directory that is new or empty"
+                )
+    except FileNotFoundError:
+        return True
+    except NotADirectoryError:
+        raise errors.TargetNotEmpty(f"{target} is a file, not a directory") from None
+    except PermissionError as error:
+        raise errors.ReadOnlyRepository(f"{target}: {error.strerror}") from error
+    except OSError as error:
+        raise errors.StorageError(f"{target}: {error.strerror}", errno=error.errno) from error
+    return False
+
+
+def _empty(target: str, *, remove: bool) -> None:
+    """Removes what a failed call has written; what cannot be removed stays."""
+    from contextlib import suppress
+    from shutil import rmtree
+
+    rmtree(target, ignore_errors=True)
+    if not remove:
+        with suppress(OSError):
+            os.mkdir(target)
+
+
 def _refuse_roots(root: str) -> None:
     """A snapshot of the home directory or of the whole machine is nearly always a mistake."""
     from contextlib import suppress
@@ -452,6 +493,16 @@ def _refuse_roots(root: str) -> None:
         )
 
 
+def _sync(directory: str) -> None:
+    """Makes a rename in the directory durable, where the system can."""
+    if os.name == "posix":
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def _umask() -> int:
     """What the process takes off the permissions of new files; reading it means setting it."""
     mask = os.umask(0o077)
@@ -466,7 +517,7 @@ def _make(root: str, directory: str) -> None:
 
     try:
         os.makedirs(root, exist_ok=True)
-        # A name that scans pass over, should this process die.
+        # A scan passes over names like this one, and a crash may leave it behind.
         made = mkdtemp(prefix=f"{DIRECTORY}-tmp-", dir=root)
         os.chmod(made, 0o777 & ~_umask())
     except PermissionError as error:
@@ -477,6 +528,7 @@ def _make(root: str, directory: str) -> None:
     try:
         Engine.init(made)
         os.rename(made, directory)
+        _sync(root)
     except OSError as error:
         rmtree(made, ignore_errors=True)
         if os.path.exists(os.path.join(directory, "format")):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helios.errors import AmbiguousRevision, CorruptObject, ObjectNotFound, UnknownRevision
+from helios.errors import AmbiguousRevision, ObjectNotFound, UnknownRevision
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,24 +29,9 @@ def resolve(
     text = str(revision)
     name, *steps = text.split("~")
     found = _base(name, engine, store, head)
-    if steps:
-        check(found, engine)
     for step in steps:
         found = _ancestor(found, step, text, engine)
     return found
-
-
-def check(found: str, engine: Engine) -> None:
-    """Raises `UnknownRevision` if a full id names nothing: that is a wrong id, not damage."""
-    try:
-        engine.snapshot(found)
-    except ObjectNotFound:
-        raise UnknownRevision(f"there is no snapshot {found}") from None
-    except CorruptObject:
-        kind = engine.kind(found)
-        if kind == "snapshot":
-            raise
-        raise UnknownRevision(f"{found} is a {kind}, not a snapshot") from None
 
 
 def _base(name: str, engine: Engine, store: Store | None, head: str | None) -> str:
@@ -60,7 +45,7 @@ def _base(name: str, engine: Engine, store: Store | None, head: str | None) -> s
     digits = name.lower()
     is_hexadecimal = bool(digits) and not digits.strip("0123456789abcdef")
     if is_hexadecimal and len(digits) == ID_DIGITS:
-        return digits
+        return _known(digits, engine)
     found = _branch(name, engine)
     if found is not None:
         return found
@@ -72,6 +57,14 @@ def _base(name: str, engine: Engine, store: Store | None, head: str | None) -> s
         else "`log` and `branch` list what there is"
     )
     raise UnknownRevision(f"no snapshot or branch is called {name!r}; {hint}")
+
+
+def _known(digits: str, engine: Engine) -> str:
+    """A full id, if there is such a snapshot."""
+    try:
+        return engine.snapshot(digits).id
+    except ObjectNotFound:
+        raise UnknownRevision(f"there is no snapshot {digits}; `log` lists them") from None
 
 
 def _branch(name: str, engine: Engine) -> str | None:

@@ -44,15 +44,25 @@ class Committed(Result):
 
 
 class Status(Result):
-    """The branch, its snapshot's id if it has one, and how the disk differs from it."""
+    """The branch, the snapshot that the disk came from, and how the disk differs from it.
 
-    __slots__ = ("base", "branch", "diff", "warnings")
+    `base` is that snapshot's id, `head` is the branch's; they differ if somebody else has moved
+    the branch. Both are None before the first commit.
+    """
+
+    __slots__ = ("base", "branch", "diff", "head", "warnings")
 
     def __init__(
-        self, branch: str, base: str | None, diff: Diff, warnings: list[PathWarning]
+        self,
+        branch: str,
+        base: str | None,
+        head: str | None,
+        diff: Diff,
+        warnings: list[PathWarning],
     ) -> None:
         self.branch = branch
         self.base = base
+        self.head = head
         self.diff = diff
         self.warnings = warnings
 
@@ -124,36 +134,52 @@ class Worktree:
     @property
     def branch(self) -> str:
         """The branch that the worktree follows."""
+        return self._head()[0]
+
+    def _head(self) -> tuple[str, str | None]:
+        """The branch, and the id of the snapshot that the disk came from."""
         path = os.path.join(self._directory, "head")
         try:
             with open(path, encoding="utf-8") as file:
-                return file.read().rstrip("\n") or DEFAULT_BRANCH
+                branch, _, base = file.read().rstrip("\n").partition("\n")
         except FileNotFoundError:
-            return DEFAULT_BRANCH
+            return DEFAULT_BRANCH, None
         except UnicodeDecodeError as error:
             raise errors.StorageError(
                 f"{path} does not hold the name of a branch; write one there"
             ) from error
         except OSError as error:
             raise errors.StorageError(f"{path}: {error.strerror}", errno=error.errno) from error
+        return branch or DEFAULT_BRANCH, base or None
 
-    def _follow(self, branch: str) -> None:
+    def _base(self, branch: str, base: str | None) -> str | None:
+        """What the branch must be at for a commit to move it.
+
+        That is the snapshot that the disk came from. But a process that dies between a commit and
+        the note of it leaves an old one noted; the index tells that the disk is at the newer.
+        """
+        head = self._engine.branch(branch)
+        if head is None or head == base:
+            return base
+        return head if self._core.tree() == self._engine.snapshot(head).tree_id else base
+
+    def _follow(self, branch: str, base: str | None) -> None:
         path = os.path.join(self._directory, "head")
         temporary = f"{path}.{os.getpid()}"
         try:
             os.makedirs(self._directory, exist_ok=True)
             with open(temporary, "w", encoding="utf-8") as file:
-                file.write(f"{branch}\n")
+                file.write(f"{branch}\n{base or ''}\n")
             os.replace(temporary, path)
         except OSError as error:
             raise errors.StorageError(f"{path}: {error.strerror}", errno=error.errno) from error
 
     def status(self) -> Status:
-        """How the disk differs from the branch's snapshot."""
-        branch = self.branch
-        base = self._engine.branch(branch)
+        """How the disk differs from the snapshot that it came from."""
+        branch, noted = self._head()
+        base = self._base(branch, noted)
         diff, warnings = self._core.status(base)
-        return Status(branch, base, diff, _warnings(warnings))
+        return Status(branch, base, self._engine.branch(branch), diff, _warnings(warnings))
 
     def diff(self, revision: str | Snapshot) -> Diff:
         """How the disk differs from any snapshot."""
@@ -183,19 +209,31 @@ class Worktree:
         allow_empty: bool,
         command: str,
     ) -> Committed:
+        branch, noted = self._head()
+        base = self._base(branch, noted)
         snapshot, warnings = self._core.commit(
-            self.branch,
+            branch,
+            base,
             message,
             author=author,
             metadata=None if metadata is None else dict(metadata),
             allow_empty=allow_empty,
             command=command,
         )
+        if snapshot.id != noted:
+            self._follow(branch, snapshot.id)
         return Committed(snapshot, _warnings(warnings))
 
     def _secure(self, command: str) -> tuple[Snapshot | None, list[PathWarning]]:
-        """Commits what is on disk and not committed yet; the snapshot, if there was anything."""
-        done = self._commit(f"before {command}", None, None, False, command)
+        """Commits what is on disk and not committed yet; the snapshot, if there was anything.
+
+        If the branch has moved meanwhile, the snapshot is kept without one.
+        """
+        try:
+            done = self._commit(f"before {command}", None, None, False, command)
+        except errors.BranchMoved as error:
+            kept = error.snapshot
+            return (None if kept is None else self._engine.snapshot(kept)), []
         return (done.snapshot if done.snapshot.stats is not None else None), done.warnings
 
     def restore(
@@ -239,30 +277,30 @@ class Worktree:
         """Follows another branch, and brings the disk to its snapshot.
 
         What is on disk and not committed is committed to the old branch first. With `create` the
-        branch is made at the old one's snapshot. The branch that is followed already is left as it
-        is, and so is the disk.
+        branch is made at the snapshot that the disk came from. To switch to the branch that is
+        followed already takes over what others have committed to it.
         """
-        known = self._engine.branch(branch)
-        if known is not None and create:
+        exists = self._engine.branch(branch) is not None
+        if exists and create:
             raise errors.BranchExists(f"branch {branch!r} exists already")
-        if branch == self.branch and not create:
-            snapshot = None if known is None else self._engine.snapshot(known)
-            return Switched(branch, snapshot, None, [], [], [])
-        if known is None and not create:
+        if not exists and not create and branch != self.branch:
             raise errors.UnknownRevision(
                 f"there is no branch {branch!r}; `switch -c {branch}` makes it"
             )
         safety, warned = self._secure(f"switch {branch}")
-        if known is None:
-            head = self._engine.branch(self.branch)
-            if head is not None:
-                self._engine.move_branch(branch, None, head, f"switch -c {branch}")
-            self._follow(branch)
-            snapshot = None if head is None else self._engine.snapshot(head)
+        if create:
+            base = self._head()[1] if safety is None else safety.id
+            if base is not None:
+                self._engine.move_branch(branch, None, base, f"switch -c {branch}")
+            self._follow(branch, base)
+            snapshot = None if base is None else self._engine.snapshot(base)
             return Switched(branch, snapshot, safety, [], [], warned)
-        written, deleted, warnings = self._core.restore(known, None, dry_run=False)
-        self._follow(branch)
-        snapshot = self._engine.snapshot(known)
+        target = self._engine.branch(branch)
+        if target is None:
+            return Switched(branch, None, safety, [], [], warned)
+        written, deleted, warnings = self._core.restore(target, None, dry_run=False)
+        self._follow(branch, target)
+        snapshot = self._engine.snapshot(target)
         return Switched(branch, snapshot, safety, written, deleted, warned + _warnings(warnings))
 
 

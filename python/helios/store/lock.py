@@ -61,6 +61,11 @@ class WriterLock:
         # fork of the holder; and the file stays, because deleting it races with the next holder.
         self._file.close()
 
+    def __del__(self) -> None:
+        # A store that nobody closed. Without the file there was no lock.
+        if hasattr(self, "_file"):
+            self._file.close()
+
 
 def _holder(path: str) -> str:
     with FileIO(path) as file:

@@ -386,7 +386,8 @@ pub fn is_as_known(root: &Path, path: &[u8], known: Option<Known>) -> bool {
 pub fn store_tree(engine: &Engine, vst: &mut Vst) -> Result<Id> {
     let mut writer = Writer::new(engine);
     let tree = crate::tree::node::seal(vst.tree.root_mut(), &mut writer)?;
+    let is_bulk = writer.is_bulk();
     writer.flush()?;
-    engine.settle(vst);
+    engine.settle(vst, is_bulk);
     Ok(tree)
 }

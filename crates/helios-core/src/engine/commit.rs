@@ -20,10 +20,12 @@ use crate::vst::Vst;
 
 /// A frame that grows past this is appended without its operation, and a new one begun: bulk
 /// commits stay in bounded memory, and objects that no ref reaches are harmless.
-const FRAME_BYTES_MAX: usize = 4 << 20;
+const FRAME_BYTES_MAX: usize = 256 << 10;
 /// Frames up to this size are commits of a few edits: there compression costs more than it saves,
 /// and the L2 store compresses later. Above, it saves writing.
 const RAW_FRAME_BYTES_MAX: usize = 64 << 10;
+/// Larger content belongs into files.
+const SNAPSHOT_BYTES_MAX: usize = 1 << 20;
 /// Blobs below this are stored whole: a splice needs 40 bytes itself.
 const SPLICE_BYTES_MIN: usize = 128;
 
@@ -91,6 +93,12 @@ impl<'e> Writer<'e> {
             || self.engine.cache.contains(id)
     }
 
+    /// The length of the chain that stores a known object. Of one in this very frame it is not
+    /// known yet, so nothing is spliced from it.
+    fn depth_of(&self, id: &Id) -> u8 {
+        self.engine.nearby(id).map_or(record::DEPTH_MAX, |object| object.depth)
+    }
+
     /// Adds an object's record, written by `put`, which gives the form that it chose.
     pub fn put<T>(
         &mut self,
@@ -112,14 +120,14 @@ impl<'e> Writer<'e> {
         Ok(result)
     }
 
-    fn is_bulk(&self) -> bool {
+    pub(super) fn is_bulk(&self) -> bool {
         self.frame.len() > RAW_FRAME_BYTES_MAX || self.journal_bytes > 0
     }
 
     /// Stores a blob that is in memory; the depth of its stored form.
     pub fn put_blob(&mut self, id: Id, bytes: &[u8], replaces: Option<Id>) -> Result<u8> {
         if self.knows(&id) {
-            return Ok(self.engine.nearby(&id).map_or(0, |object| object.depth));
+            return Ok(self.depth_of(&id));
         }
         if bytes.len() > chunk::CHUNKED_BYTES_MIN {
             let mut chunks = Vec::new();
@@ -159,7 +167,8 @@ impl<'e> Writer<'e> {
         self.put(id, Kind::Blob, 0, |out| record::put_chunks(out, chunks))
     }
 
-    /// Appends what there is, without an operation.
+    /// Appends what there is, without an operation. It is on disk only when the frame of the
+    /// commit is.
     pub fn flush(&mut self) -> Result<()> {
         if self.frame.is_empty() {
             return Ok(());
@@ -167,6 +176,7 @@ impl<'e> Writer<'e> {
         self.engine.count_forms(&self.frame);
         self.journal_bytes += self.frame.len() as u64;
         self.engine.journal.append(&mut self.frame)?;
+        self.engine.metrics.add(Counter::JournalBytes, self.frame.len() as u64);
         self.frame.clear();
         self.in_frame.clear();
         Ok(())
@@ -214,7 +224,7 @@ impl Sink for Writer<'_> {
     fn node(&mut self, id: Id, bytes: &[u8], replaced: Option<&Replaced>) -> Result<u8> {
         // A node that came back to an earlier state is known; asking costs less than writing it.
         if self.in_frame.contains(&id) || self.engine.journal.contains(&id) {
-            return Ok(self.engine.nearby(&id).map_or(0, |object| object.depth));
+            return Ok(self.depth_of(&id));
         }
         let bulk = self.is_bulk();
         self.put(id, Kind::Tree, bytes.len(), |out| {
@@ -229,14 +239,20 @@ impl Sink for Writer<'_> {
 }
 
 /// What was stored stays in L1, in place of what it replaces.
-struct Kept<'c>(&'c Cache);
+struct Kept<'c> {
+    cache: &'c Cache,
+    is_bulk: bool,
+}
 
 impl Keep for Kept<'_> {
     fn keep(&mut self, id: Id, object: Object, replaced: Option<Id>) {
         if let Some(replaced) = replaced.filter(|replaced| *replaced != id) {
-            self.0.retire(&replaced);
+            self.cache.retire(&replaced);
         }
-        self.0.insert(id, object);
+        match self.is_bulk {
+            true => self.cache.offer(id, object),
+            false => self.cache.insert(id, object),
+        }
     }
 }
 
@@ -261,7 +277,7 @@ impl Engine {
             (vst.base, vst.base_tree == Some(tree), options.allow_empty || vst.is_new_branch)
         {
             writer.flush()?;
-            self.settle(vst);
+            self.settle(vst, writer.is_bulk());
             return Ok(Committed {
                 id: base,
                 snapshot: self.snapshot(&base)?,
@@ -282,6 +298,13 @@ impl Engine {
         };
         let mut bytes = Vec::with_capacity(256);
         snapshot.encode(&mut bytes);
+        if bytes.len() > SNAPSHOT_BYTES_MAX {
+            return Err(Error::Refused(format!(
+                "message, author and metadata take {} bytes; a snapshot may have {}",
+                bytes.len(),
+                SNAPSHOT_BYTES_MAX
+            )));
+        }
         let id = Id::of_snapshot(&bytes);
         writer.put(id, Kind::Snapshot, bytes.len(), |out| {
             record::put_raw(out, Kind::Snapshot, &bytes);
@@ -298,7 +321,7 @@ impl Engine {
         self.count_forms(&writer.frame);
         let journal_bytes = writer.journal_bytes + writer.frame.len() as u64;
         let moved = self.append(&mut writer.frame)?;
-        self.settle(vst);
+        self.settle(vst, writer.is_bulk());
         if let Some((name, actual)) = moved {
             self.metrics.add(Counter::Conflicts, 1);
             return Err(Error::BranchMoved(Box::new(BranchMoved {
@@ -309,7 +332,7 @@ impl Engine {
             })));
         }
         let elapsed_ns = start.elapsed().as_nanos() as u64;
-        self.count_commit(vst, &writer, journal_bytes, elapsed_ns);
+        self.count_commit(vst, &writer, elapsed_ns);
         vst.base = Some(id);
         vst.base_tree = Some(tree);
         vst.is_new_branch = false;
@@ -328,9 +351,19 @@ impl Engine {
     /// Appends, looking refs up in L2 as needed. The ref that had moved, if one had.
     pub(super) fn append(&self, frame: &mut FrameBuilder) -> Result<Option<(Vec<u8>, Option<Id>)>> {
         loop {
-            match self.journal.append(frame)? {
-                Append::Done => return Ok(None),
-                Append::Moved(name, actual) => return Ok(Some((name, actual))),
+            let outcome = self.journal.append(frame)?;
+            if outcome != Append::Unknown {
+                self.metrics.add(Counter::JournalBytes, frame.len() as u64);
+            }
+            match outcome {
+                Append::Done(position) => {
+                    self.journal.sync(position)?;
+                    return Ok(None);
+                }
+                Append::Moved(name, actual, position) => {
+                    self.journal.sync(position)?;
+                    return Ok(Some((name, actual)));
+                }
                 Append::Unknown => {
                     for name in frame.ref_names() {
                         self.reference(&name)?;
@@ -340,8 +373,8 @@ impl Engine {
         }
     }
 
-    pub(super) fn settle(&self, vst: &mut Vst) {
-        node::settle(vst.tree.root_mut(), &mut Kept(&self.cache));
+    pub(super) fn settle(&self, vst: &mut Vst, is_bulk: bool) {
+        node::settle(vst.tree.root_mut(), &mut Kept { cache: &self.cache, is_bulk });
     }
 
     pub(super) fn count_forms(&self, frame: &FrameBuilder) {
@@ -362,7 +395,7 @@ impl Engine {
         }
     }
 
-    fn count_commit(&self, vst: &Vst, writer: &Writer<'_>, journal_bytes: u64, elapsed_ns: u64) {
+    fn count_commit(&self, vst: &Vst, writer: &Writer<'_>, elapsed_ns: u64) {
         let metrics = &self.metrics;
         if vst.paths_added > 0 {
             metrics.add(Counter::PathsAdded, vst.paths_added);
@@ -374,7 +407,6 @@ impl Engine {
         metrics.add(Counter::Commits, 1);
         metrics.add(Counter::NewObjects, writer.new_objects);
         metrics.add(Counter::NewBytes, writer.new_bytes);
-        metrics.add(Counter::JournalBytes, journal_bytes);
         metrics.add(Counter::GitBytes, git);
         metrics.record_commit_ns(elapsed_ns);
     }

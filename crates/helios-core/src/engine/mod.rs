@@ -23,6 +23,7 @@ use crate::journal::frame::FrameBuilder;
 use crate::journal::{Durability, Journal};
 use crate::metrics::{Counter, Metrics};
 use crate::object::{Kind, Snapshot};
+use crate::platform;
 use crate::store::{ObjectReader, RecordSource};
 use crate::tree::Tree;
 use crate::vst::Vst;
@@ -38,7 +39,7 @@ pub struct Engine {
     cache: Cache,
     metrics: Arc<Metrics>,
     store: Option<Arc<dyn RecordSource>>,
-    /// The journal's generation that L2 was last looked at for.
+    /// The journal's generation when L2 was last looked at.
     store_generation: AtomicU64,
     progress: Progress,
     /// A frame buffer between two commits.
@@ -51,7 +52,10 @@ impl Engine {
         Journal::init(&directory.join("journal"))?;
         // Written last: a directory without it is no repository.
         let path = directory.join(FORMAT_FILE);
-        std::fs::write(&path, format!("helios {FORMAT}\n")).map_err(|e| Error::io(&path, e))
+        let fail = |error| Error::io(&path, error);
+        std::fs::write(&path, format!("helios {FORMAT}\n")).map_err(fail)?;
+        std::fs::File::open(&path).and_then(|file| file.sync_all()).map_err(fail)?;
+        platform::sync_directory(directory).map_err(fail)
     }
 
     /// Opens a repository; `store` is its L2. A repository that cannot be written is opened for
@@ -63,6 +67,10 @@ impl Engine {
         store: Option<Arc<dyn RecordSource>>,
     ) -> Result<Engine> {
         check_format(directory)?;
+        if durability == Durability::Memory {
+            let reason = "durability `memory` is for repositories in memory".to_owned();
+            return Err(Error::Refused(reason));
+        }
         let journal = Journal::open(&directory.join("journal"), durability)?;
         let metrics = match journal.is_writable() {
             true => Metrics::open(&directory.join("metrics"))?,
@@ -86,8 +94,16 @@ impl Engine {
         let metrics = Arc::new(metrics);
         let cache = Cache::new(cache_bytes_max, Arc::clone(&metrics));
         let store_generation = AtomicU64::new(journal.generation());
-        let (progress, spare_frame) = (Progress::default(), Mutex::new(None));
-        Engine { directory, journal, cache, metrics, store, store_generation, progress, spare_frame }
+        Engine {
+            directory,
+            journal,
+            cache,
+            metrics,
+            store,
+            store_generation,
+            progress: Progress::default(),
+            spare_frame: Mutex::new(None),
+        }
     }
 
     pub fn directory(&self) -> Option<&Path> {
@@ -121,8 +137,7 @@ impl Engine {
     pub fn snapshot(&self, id: &Id) -> Result<Snapshot> {
         let object = self.object(id)?;
         if object.kind != Kind::Snapshot {
-            let reason = format!("it is a {}, not a snapshot", object.kind.name());
-            return Err(Error::CorruptObject { id: *id, reason });
+            return Err(Error::NotASnapshot { id: *id, found: object.kind.name() });
         }
         Snapshot::decode(&object.bytes).map_err(|error| error.in_object(id))
     }

@@ -10,6 +10,11 @@ use crate::object::Kind;
 use crate::store::record::{Form, Record};
 use crate::store::{Object, ObjectReader};
 
+/// More splices than this on the way to one object are a cycle. Chains are written with up to
+/// `DEPTH_MAX` links, but L2 keeps the first record of an object, which may be a splice where the
+/// journal had a whole copy: then each link can be a chain of its own.
+const HOPS_MAX: usize = 1024;
+
 /// An object that is being put together from the records it is stored in.
 struct Assembly {
     /// The object that was asked for.
@@ -18,6 +23,14 @@ struct Assembly {
     splices: Vec<Vec<u8>>,
     /// What is needed next.
     wanted: Id,
+    /// Whether the object is asked for by itself, and not with many others.
+    alone: bool,
+}
+
+impl Assembly {
+    fn of(id: Id, alone: bool) -> Assembly {
+        Assembly { id, splices: Vec::new(), wanted: id, alone }
+    }
 }
 
 /// Where the search for an object has got to.
@@ -42,7 +55,7 @@ impl ObjectReader for Engine {
         if let Some(object) = self.cache.get(id) {
             return Some(object);
         }
-        match self.assemble(Assembly { id: *id, splices: Vec::new(), wanted: *id }) {
+        match self.assemble(Assembly::of(*id, true)) {
             Ok(Step::Done(object)) => Some(object),
             _ => None,
         }
@@ -56,8 +69,7 @@ impl Engine {
         let mut done: HashMap<usize, Object> = HashMap::with_capacity(ids.len());
         let mut waiting = Vec::new();
         for (at, id) in ids.iter().enumerate() {
-            let assembly = Assembly { id: *id, splices: Vec::new(), wanted: *id };
-            match self.assemble(assembly)? {
+            match self.assemble(Assembly::of(*id, ids.len() == 1))? {
                 Step::Done(object) => drop(done.insert(at, object)),
                 Step::Elsewhere(assembly) => waiting.push((at, assembly)),
             }
@@ -143,9 +155,7 @@ impl Engine {
         let record = Record::parse(&bytes).map_err(|error| error.in_object(&id))?;
         let complete = match record.form {
             Form::Splice => {
-                let depth_left = assembly.splices.last().map_or(u8::MAX, |outer| outer[2]);
-                // Depths fall along a chain; without this a damaged one could go on for ever.
-                if record.depth >= depth_left {
+                if assembly.splices.len() >= HOPS_MAX {
                     let reason = "its splices form a cycle".to_owned();
                     return Err(Error::CorruptObject { id, reason });
                 }
@@ -162,7 +172,7 @@ impl Engine {
             }
             Form::Raw | Form::Zstd => record.inflate().map_err(|error| error.in_object(&id))?,
         };
-        match self.finish(assembly, record.kind, record.depth, complete)? {
+        match self.finish(assembly, record.kind, 0, complete)? {
             Step::Done(object) => Ok(Ok(object)),
             Step::Elsewhere(next) => Ok(Err(next)),
         }
@@ -172,10 +182,10 @@ impl Engine {
     fn finish(&self, assembly: Assembly, kind: Kind, depth: u8, base: Vec<u8>) -> Result<Step> {
         let id = assembly.id;
         let mut bytes = base;
-        let mut depth = depth;
+        // The real length of the chain, whatever the records say: writers bound it by this.
+        let depth = depth.saturating_add(assembly.splices.len().min(255) as u8);
         for splice in assembly.splices.iter().rev() {
             let record = Record::parse(splice)?;
-            depth = record.depth;
             bytes = record
                 .splice()
                 .and_then(|splice| splice.apply(&bytes, record.raw_len))
@@ -186,7 +196,10 @@ impl Engine {
             return Err(Error::CorruptObject { id, reason });
         }
         let object = Object { kind, depth, bytes: Arc::from(bytes) };
-        self.cache.insert(id, object.clone());
+        match assembly.alone {
+            true => self.cache.insert(id, object.clone()),
+            false => self.cache.offer(id, object.clone()),
+        }
         Ok(Step::Done(object))
     }
 

@@ -50,29 +50,31 @@ impl Engine {
     /// Takes in what others appended, so that what follows sees it.
     pub fn refresh(&self) -> Result<()> {
         self.journal.refresh()?;
-        self.refresh_store().map(drop)
+        self.refresh_store(self.journal.generation())
     }
 
-    /// Looks at L2 again if the journal was reloaded since, whoever reloaded it: a ref that it
-    /// forgot must not be looked up in an older state of L2. The generation that L2 is good for.
-    fn refresh_store(&self) -> Result<u64> {
-        let generation = self.journal.generation();
-        if self.store_generation.load(Ordering::Acquire) != generation {
-            if let Some(store) = &self.store {
-                store.refresh()?;
-            }
-            self.store_generation.store(generation, Ordering::Release);
+    /// Looks at L2 again if the journal was read from scratch since the last time: then something
+    /// that it would have told has moved there. Reloads happen on many ways, so the journal's
+    /// count of them decides, and not who noticed.
+    fn refresh_store(&self, generation: u64) -> Result<()> {
+        if self.store_generation.load(Ordering::Acquire) == generation {
+            return Ok(());
         }
-        Ok(generation)
+        if let Some(store) = &self.store {
+            store.refresh()?;
+        }
+        self.store_generation.store(generation, Ordering::Release);
+        Ok(())
     }
 
     /// The value of a ref.
     pub fn reference(&self, name: &[u8]) -> Result<Option<Id>> {
         self.journal.refresh()?;
-        let generation = self.refresh_store()?;
+        let generation = self.journal.generation();
         if let Some(value) = self.journal.reference(name) {
             return Ok(value);
         }
+        self.refresh_store(generation)?;
         let value = match &self.store {
             Some(store) => store.reference(name)?,
             None => None,

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use super::capture::{self, Capture};
 use super::commit::{CommitOptions, Committed, Writer};
-use super::Engine;
+use super::{refs, Engine};
 use crate::diff::{self, Change};
 use crate::error::{Error, Result};
 use crate::id::Id;
@@ -83,6 +83,11 @@ impl<'e> Worktree<'e> {
         Ok(())
     }
 
+    /// The tree that was on disk when the worktree was last committed or restored.
+    pub fn tree(&self) -> Option<Id> {
+        self.index.tree
+    }
+
     /// What differs between a snapshot (or nothing) and the disk.
     pub fn status(&mut self, head: Option<Id>) -> Result<(Vec<Change>, Vec<Warning>)> {
         let mut capture = self.capture(None)?;
@@ -97,16 +102,17 @@ impl<'e> Worktree<'e> {
         Ok((changes, warnings))
     }
 
-    /// Commits what is on disk to a branch. Nothing is committed if it equals the branch's
-    /// snapshot, unless the options allow it.
+    /// Commits what is on disk to a branch, which must still be at `base`, the snapshot that the
+    /// disk came from. Nothing is committed if it equals that, unless the options allow it.
     pub fn commit(
         &mut self,
         branch: &str,
+        base: Option<Id>,
         options: &CommitOptions,
     ) -> Result<(Committed, Vec<Warning>)> {
         let start = Instant::now();
         let engine = self.engine;
-        let head = engine.vst_of_branch(branch)?;
+        let head = engine.vst(base, Some(refs::branch_ref(branch)?))?;
         let mut writer = Writer::new(engine);
         let mut capture = self.capture(Some(&mut writer))?;
         let warnings = std::mem::take(&mut capture.warnings);
@@ -115,17 +121,23 @@ impl<'e> Worktree<'e> {
         vst.path_bytes_added = capture.vst.path_bytes_added;
         // The capture must not share nodes with what is sealed, or they would be copied.
         capture.vst = Vst::default();
-        let mut committed = engine.commit_with(writer, &mut vst, options)?;
+        let mut committed = match engine.commit_with(writer, &mut vst, options) {
+            Ok(committed) => committed,
+            Err(Error::BranchMoved(moved)) => {
+                // The snapshot is kept, so the index can vouch for what is on disk.
+                if let Some(yours) = &moved.yours {
+                    capture.teach(&mut self.index, engine.snapshot(yours)?.tree);
+                    self.save_index()?;
+                }
+                return Err(Error::BranchMoved(moved));
+            }
+            Err(error) => return Err(error),
+        };
         capture.teach(&mut self.index, committed.snapshot.tree);
         self.save_index()?;
         // For the caller, scanning and reading are part of it.
         committed.elapsed_ns = start.elapsed().as_nanos() as u64;
         Ok((committed, warnings))
-    }
-
-    /// Whether the disk differs from the tree of a snapshot (or from nothing).
-    pub fn differs(&mut self, head: Option<Id>) -> Result<bool> {
-        self.status(head).map(|(changes, _)| !changes.is_empty())
     }
 
     /// Brings the disk to the tree of a snapshot, or only the given paths. The disk must have been

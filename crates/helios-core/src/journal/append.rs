@@ -21,9 +21,9 @@ const PREALLOCATE_BYTES: u64 = 256 << 10;
 /// How an append ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Append {
-    Done,
+    Done(Position),
     /// A ref had another value; the objects are kept.
-    Moved(Vec<u8>, Option<Id>),
+    Moved(Vec<u8>, Option<Id>, Position),
     /// A ref's value must be looked up in L2 first; nothing was written.
     Unknown,
 }
@@ -46,33 +46,30 @@ impl Journal {
     /// Appends a frame. Every ref change must find its `old` value: otherwise nothing moves, the
     /// objects are appended alone, and the result is the change that failed with the value found.
     /// A ref that only L2 knows must have been given to `remember_reference` before; if a reload
-    /// has forgotten it, the result is `Append::Unknown` and nothing is written.
+    /// has forgotten it, the result is `Append::Unknown` and nothing is written. What was appended
+    /// is on disk only after `sync` with the position.
     pub fn append(&self, frame: &mut FrameBuilder) -> Result<Append> {
-        let (outcome, position) = self.locked(|| {
+        self.locked(|| {
+            let mut moved = None;
             if let Some(operation) = &frame.operation {
                 let state = self.state.read();
                 for change in &operation.changes {
                     match state.refs.get(&change.name) {
-                        None => return Ok((Append::Unknown, None)),
+                        None => return Ok(Append::Unknown),
                         Some(value) if *value == change.old => {}
-                        Some(value) => {
-                            let failed = change.name.clone();
-                            let value = *value;
-                            drop(state);
-                            frame.without_operation();
-                            self.write(frame)?;
-                            return Ok((Append::Moved(failed, value), None));
-                        }
+                        Some(value) => moved = Some((change.name.clone(), *value)),
                     }
                 }
             }
+            if moved.is_some() {
+                frame.without_operation();
+            }
             let position = self.write(frame)?;
-            Ok((Append::Done, Some(position)))
-        })?;
-        if let (Durability::Disk, Some(position)) = (self.durability, position) {
-            self.sync(position)?;
-        }
-        Ok(outcome)
+            Ok(match moved {
+                None => Append::Done(position),
+                Some((name, value)) => Append::Moved(name, value, position),
+            })
+        })
     }
 
     /// Writes a frame at the tail; its end position. The caller holds the lock.
@@ -173,6 +170,8 @@ impl Journal {
                 segment.truncate(tail)?;
             }
         }
+        // What follows is new, whatever was once synced at these offsets.
+        self.lower_synced((segment.number, tail))?;
         self.state.write().allocated = segment.byte_len()?.max(tail);
         Ok((segment, tail))
     }

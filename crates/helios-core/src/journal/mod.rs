@@ -187,8 +187,14 @@ impl Journal {
         matching.map(|(id, _)| *id).collect()
     }
 
+    /// What could not be read, and what was moved to `lost/` because of it: torn tails, and damaged
+    /// segments that maintenance has moved. It is listed until somebody empties `lost/`.
     pub fn damage(&self) -> Vec<Damage> {
-        self.state.read().damage.clone()
+        let mut damage = self.state.read().damage.clone();
+        if let Some(directory) = &self.directory {
+            damage.extend(sealed::lost(directory));
+        }
+        damage
     }
 
     /// Bytes in the journal, and objects.
@@ -202,3 +208,6 @@ impl Journal {
         (sealed + state.tail, state.index.len())
     }
 }
+
+#[cfg(test)]
+mod tests;

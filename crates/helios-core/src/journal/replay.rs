@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::frame::{self, Item, Operation};
 use super::segment::{self, Segment};
-use super::Journal;
+use super::{sync, Journal};
 use crate::error::{Error, Result};
 use crate::id::{Id, IdMap};
 use crate::object::Kind;
@@ -102,13 +102,31 @@ impl Journal {
             let generation = state.generation + 1;
             *state = State { segments, generation, ..State::default() };
             state.begin(first);
-            return match self.follow(state)? {
-                true => Ok(()),
-                false => continue,
-            };
+            if self.follow(state)? {
+                return self.compare_with_synced(state, directory);
+            }
         }
         let reason = "segments keep disappearing".to_owned();
         Err(Error::CorruptJournal { segment: 0, offset: 0, reason })
+    }
+
+    /// A tail that does not read is torn if nobody waited for it. But what was once on disk has
+    /// been damaged since: it is reported, and never overwritten.
+    fn compare_with_synced(&self, state: &mut State, directory: &Path) -> Result<()> {
+        let (number, offset) = sync::synced_position(directory);
+        if number != state.active || offset <= state.tail {
+            return Ok(());
+        }
+        let len = offset - state.tail;
+        state.damage.push(Damage { segment: number, offset: state.tail, len });
+        if let Some(segment) = state.segments.get(&number) {
+            let mut rest = vec![0; len as usize];
+            let read = segment.read_at(&mut rest, state.tail)?;
+            if read == rest.len() && !is_blank(&rest) {
+                state.tail = offset;
+            }
+        }
+        Ok(())
     }
 
     /// Takes in all frames from the tail on, over segment boundaries. False if the next segment
@@ -180,15 +198,19 @@ impl Journal {
                 }
             }
             let rest = &found[at..];
+            if read == window && at > 0 {
+                window = window.max(READ_BYTES_MAX);
+                continue;
+            }
             if is_blank(rest) {
                 return Ok(false);
             }
             if read == window {
-                // More is behind the window: go on there, or look at more at once.
-                window = match at {
-                    0 => window * 4,
-                    _ => window.max(READ_BYTES_MAX),
-                };
+                // Nothing whole is in the window: look at a whole frame, or all there is.
+                let announced = rest.first_chunk().and_then(frame::payload_len).unwrap_or(0);
+                let behind = segment.byte_len()?.saturating_sub(state.tail) as usize + 1;
+                let wanted = (window * 2).max(frame::HEADER_LEN + announced);
+                window = wanted.min(behind).max(window + 1);
                 continue;
             }
             match next_intact(rest) {

@@ -1,9 +1,11 @@
 //! Sealed segments: what maintenance reads, and then discards.
 
+use std::path::Path;
+
 use super::frame::{self, Item};
 use super::replay::{forget_moved, intact_frame, next_intact, State};
 use super::segment::{self, Segment};
-use super::Journal;
+use super::{Damage, Journal};
 use crate::error::{Error, Result};
 use crate::id::Id;
 
@@ -91,6 +93,28 @@ impl Journal {
             Ok(())
         })
     }
+}
+
+/// What lies in `lost/`: `SEGMENT.journal`, or `SEGMENT-OFFSET.torn`, in hexadecimal digits.
+pub(super) fn lost(directory: &Path) -> Vec<Damage> {
+    // Where nothing was ever lost there is no directory.
+    let entries = std::fs::read_dir(directory.join("lost")).into_iter().flatten().flatten();
+    let mut found: Vec<Damage> = entries
+        .filter_map(|entry| {
+            let name = entry.file_name();
+            let name = name.to_str()?;
+            let len = entry.metadata().ok()?.len();
+            if let Some(segment) = segment::number_of(name) {
+                return Some(Damage { segment, offset: 0, len });
+            }
+            let (segment, offset) = name.strip_suffix(".torn")?.split_once('-')?;
+            let segment = u64::from_str_radix(segment, 16).ok()?;
+            let offset = u64::from_str_radix(offset, 16).ok()?;
+            Some(Damage { segment, offset, len })
+        })
+        .collect();
+    found.sort_by_key(|damage| (damage.segment, damage.offset));
+    found
 }
 
 fn remove_segment(segment: &Segment, damaged: bool) -> Result<()> {

@@ -4,13 +4,17 @@
 //! while somebody syncs. It is written only after fdatasync has returned, so what it says is true,
 //! whatever a power cut leaves of it.
 
+use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::lock::{Lock, LockGuard};
 use super::segment::Segment;
-use super::{Journal, Position};
+use super::{Durability, Journal, Position};
 use crate::error::{Error, Result};
 use crate::platform;
+
+const FILE_NAME: &str = "synced";
 
 /// What this process knows to be on disk, and the lock file.
 #[derive(Default)]
@@ -20,12 +24,12 @@ pub struct Synced {
 }
 
 impl Journal {
-    /// Returns when everything up to `position` is on disk.
-    pub(super) fn sync(&self, position: Position) -> Result<()> {
-        let Some(directory) = &self.directory else {
+    /// Returns when everything up to `position` is on disk, if that is the durability.
+    pub fn sync(&self, position: Position) -> Result<()> {
+        let (Durability::Disk, Some(directory)) = (self.durability, &self.directory) else {
             return Ok(());
         };
-        let path = directory.join("synced");
+        let path = directory.join(FILE_NAME);
         let mut synced = self.synced.lock();
         let Synced { position: known, lock } = &mut *synced;
         if *known >= position {
@@ -33,7 +37,7 @@ impl Journal {
         }
         let guard = Lock::acquire(lock, &path)?;
         let fail = |error| Error::io(&path, error);
-        *known = read(&guard).map_err(fail)?.max(*known);
+        *known = read(guard.file()).map_err(fail)?.max(*known);
         if *known >= position {
             return Ok(());
         }
@@ -55,10 +59,33 @@ impl Journal {
     }
 }
 
-fn read(guard: &LockGuard<'_>) -> std::io::Result<Position> {
+impl Journal {
+    /// Says that nothing behind `position` is on disk.
+    pub(super) fn lower_synced(&self, position: Position) -> Result<()> {
+        let Some(directory) = &self.directory else {
+            return Ok(());
+        };
+        if synced_position(directory) <= position {
+            return Ok(());
+        }
+        let path = directory.join(FILE_NAME);
+        let mut synced = self.synced.lock();
+        synced.position = synced.position.min(position);
+        let guard = Lock::acquire(&mut synced.lock, &path)?;
+        write(&guard, position).map_err(|error| Error::io(&path, error))
+    }
+}
+
+/// Up to where the journal was once on disk, as far as anybody has written that down.
+pub(super) fn synced_position(directory: &Path) -> Position {
+    let file = File::open(directory.join(FILE_NAME));
+    file.and_then(|file| read(&file)).unwrap_or_default()
+}
+
+fn read(file: &File) -> std::io::Result<Position> {
     let mut bytes = [0; 16];
     // A file that is shorter says nothing.
-    if platform::read_at(guard.file(), &mut bytes, 0)? < bytes.len() {
+    if platform::read_at(file, &mut bytes, 0)? < bytes.len() {
         return Ok((0, 0));
     }
     let packed = u128::from_be_bytes(bytes);

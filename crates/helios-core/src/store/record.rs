@@ -3,9 +3,12 @@
 //! Layout (docs/FORMAT.md): kind, form and depth bytes, the raw length as varint, then the payload.
 //! A splice names a base object and replaces one range of it; it is found by comparing the common
 //! prefix and suffix of old and new bytes, so a one-line edit is stored in about a line. Chains of
-//! splices are at most `DEPTH_MAX` long, which bounds the reads that one object costs.
+//! splices are written at most `DEPTH_MAX` long, which bounds the reads that one object costs. The
+//! depth in a record is what its writer knew; readers count for themselves.
 
 use std::cell::RefCell;
+
+use zstd::bulk::Compressor;
 
 use crate::error::{Error, Result};
 use crate::id::{Id, ID_LEN};
@@ -230,7 +233,7 @@ fn common_ends(old: &[u8], new: &[u8]) -> (usize, usize) {
 
 thread_local! {
     // A zstd context is hundreds of kilobytes; building one costs more than a small object.
-    static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
 }
 
 /// Compresses at the level of the store; `None` if the result is not smaller.
@@ -238,7 +241,7 @@ pub fn compress(bytes: &[u8]) -> Option<Vec<u8>> {
     COMPRESSOR.with(|cell| {
         let mut slot = cell.borrow_mut();
         if slot.is_none() {
-            *slot = zstd::bulk::Compressor::new(ZSTD_LEVEL).ok();
+            *slot = Compressor::new(ZSTD_LEVEL).ok();
         }
         let packed = slot.as_mut()?.compress(bytes).ok()?;
         (packed.len() < bytes.len()).then_some(packed)
@@ -283,7 +286,8 @@ mod tests {
 
         #[test]
         fn splice_round_trips(
-            head: Vec<u8>, old_middle: Vec<u8>, new_middle: Vec<u8>, tail: Vec<u8>, depth in 0u8..16,
+            head: Vec<u8>, old_middle: Vec<u8>, new_middle: Vec<u8>, tail: Vec<u8>,
+            depth in 0u8..16,
         ) {
             let old = [&head[..], &old_middle, &tail].concat();
             let new = [&head[..], &new_middle, &tail].concat();

@@ -1,7 +1,7 @@
 //! Writing to a directory tree safely: materialize into a fresh directory, restore into a live one.
 //!
-//! Guarantees: nothing outside the root is written, whatever the tree holds (see `path::check`), for
-//! every directory on the way to a path is checked to be a real one, not a symlink; a file is
+//! Guarantees: nothing outside the root is written, whatever the tree holds (see `path::check`),
+//! for every directory on the way to a path is checked to be a real one, not a symlink; a file is
 //! replaced whole or not at all; a write that fails leaves no part of a file behind. A directory is
 //! checked once and then remembered, so one `Disk` serves one materialize or restore, not longer.
 

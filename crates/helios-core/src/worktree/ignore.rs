@@ -5,11 +5,12 @@
 //! first, and in a file the last line that matches decides. What is below an ignored directory
 //! cannot be included again, because a scan does not go there.
 //!
-//! `gix-glob` matches the patterns. The matcher of the crate `ignore` would not do: it gives braces a
-//! meaning, knows no `[[:alpha:]]`, trims trailing tabs, follows a symlink named `.gitignore`, and
-//! stops reading a file at the first line that is not UTF-8. Git does none of these, and each leaks
-//! files into snapshots or loses them. `gix-ignore` only adds the reading of lines, and differs from
-//! git in it: a `\r` at the end of the file and a byte order mark of UTF-16 are not read as git does.
+//! `gix-glob` matches the patterns. The matcher of the crate `ignore` would not do: it gives braces
+//! a meaning, knows no `[[:alpha:]]`, trims trailing tabs, follows a symlink named `.gitignore`,
+//! and stops reading a file at the first line that is not UTF-8. Git does none of these, and each
+//! leaks files into snapshots or loses them. `gix-ignore` only adds the reading of lines, and
+//! differs from git in it: a `\r` at the end of the file and a byte order mark of UTF-16 are not
+//! read as git does.
 
 use std::borrow::Cow;
 use std::fs;
@@ -35,10 +36,10 @@ struct Pattern {
 
 /// Reads one pattern; none if it is empty.
 ///
-/// `gix-glob` 0.29 takes no pattern of whitespace alone, though git takes a tab; a backslash makes it
-/// do so. Only the `!` is read here: `gix-glob` would also drop the backslash of `\!`, and with it
-/// the knowledge of where git takes the first wildcard to be. Unlike git, it matches nothing with a
-/// pattern of more than 63 stars.
+/// `gix-glob` 0.29 takes no pattern of whitespace alone, though git takes a tab; a backslash makes
+/// it do so. Only the `!` is read here: `gix-glob` would also drop the backslash of `\!`, and with
+/// it the knowledge of where git takes the first wildcard to be. Unlike git, it matches nothing
+/// with a pattern of more than 63 stars.
 fn parse(text: &[u8]) -> Option<Pattern> {
     let (negative, text) = match text.strip_prefix(b"!") {
         Some(rest) => (true, rest),
@@ -154,8 +155,8 @@ fn name_of(path: &[u8]) -> &[u8] {
 ///
 /// A pattern that matches a directory matches what is below it, and the last pattern that matches
 /// decides. So `build/` then `!build/keep` selects all of `build` but `keep`, which an ignore file
-/// could not. Each text is one pattern, as in `git ls-files --exclude`: a `#` starts no comment, and
-/// spaces at the end count.
+/// could not. Each text is one pattern, as in `git ls-files --exclude`: a `#` starts no comment,
+/// and spaces at the end count.
 #[derive(Debug, Clone, Default)]
 pub struct Patterns(Vec<Pattern>);
 
@@ -164,7 +165,8 @@ impl Patterns {
         Patterns(patterns.iter().filter_map(|text| parse(text.as_bytes())).collect())
     }
 
-    /// Whether the last pattern that matches the path, or a directory that it is in, is without `!`.
+    /// Whether the last pattern that matches the path, or a directory that it is in, is without
+    /// `!`.
     pub fn is_match(&self, path: &[u8], is_directory: bool) -> bool {
         let ends: Vec<usize> = (0..path.len()).filter(|at| path[*at] == b'/').collect();
         let matching = |pattern: &&Pattern| {

@@ -7,7 +7,8 @@
 //! because it queues every file as a piece of work and examines it by its full path.
 //!
 //! Nested repositories are walked like other directories: their files are plain files, and outer
-//! rules and their own both apply. What cannot be seen gives a warning, not an error, and is named in
+//! rules and their own both apply. What cannot be seen gives a warning, not an error, and is named
+//! in
 //! `Scan::unreadable`, so that it is never taken for deleted.
 
 use std::fs::{self, DirEntry};

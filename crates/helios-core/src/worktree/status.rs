@@ -1,8 +1,8 @@
 //! What changed on disk: a scan compared with the index.
 //!
-//! The answer is what must be read, never more than stat data can tell: a suspect may turn out to be
-//! unchanged once it is hashed. Whatever the index knows and the scan did not find is looked for by
-//! itself, because a tracked file stays tracked though a rule ignores it now, as in git.
+//! The answer is what must be read, never more than stat data can tell: a suspect may turn out to
+//! be unchanged once it is hashed. Whatever the index knows and the scan did not find is looked for
+//! by itself, because a tracked file stays tracked though a rule ignores it now, as in git.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;

@@ -40,6 +40,7 @@ def run(context: Context) -> int:
                 {
                     "branch": status.branch,
                     "snapshot_id": status.base,
+                    "head": status.head,
                     "root": repository.root,
                     "clean": not changes,
                     **as_data(changes),
@@ -47,6 +48,12 @@ def run(context: Context) -> int:
             )
         else:
             context.say(_head(context, repository, status.branch, status.base))
+            if status.head is not None and status.head != status.base:
+                branch = printable(status.branch)
+                context.say(
+                    f"{branch} has moved to {status.head[:12]}; "
+                    f"`helios-cli switch {branch}` takes that over"
+                )
             _tell(context, changes, unborn=status.base is None)
             context.tell_warnings()
     return 1 if changes and context.arguments.exit_code else 0

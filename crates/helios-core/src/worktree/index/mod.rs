@@ -1,10 +1,10 @@
 //! What is known about the files of a worktree, so that unchanged ones need not be read.
 //!
-//! The index is only a cache. A file that is missing, damaged or written by another version loads as
-//! an empty index, and everything is read again; a damaged end loads as the state of an earlier
+//! The index is only a cache. A file that is missing, damaged or written by another version loads
+//! as an empty index, and everything is read again; a damaged end loads as the state of an earlier
 //! save. Each save is whole or absent, and says which tree it describes. Whoever saves holds the
-//! worktree's lock. If the file is not as it was left, for instance because another process saved in
-//! between, a save replaces the whole of it.
+//! worktree's lock. If the file is not as it was left, for instance because another process saved
+//! in between, a save replaces the whole of it.
 //!
 //! # The file
 //!
@@ -36,8 +36,8 @@
 //!
 //! The records of the base are in strictly rising order of their path bytes, and none is of kind 0.
 //! Those of a log block are changes, applied in order; the fields of a kind 0 are zero. A log block
-//! that is torn or damaged, and all after it, does not count. When the log would exceed a quarter of
-//! the base and 64 KiB, the whole is written anew as a base, to a temporary that is renamed.
+//! that is torn or damaged, and all after it, does not count. When the log would exceed a quarter
+//! of the base and 64 KiB, the whole is written anew as a base, to a temporary that is renamed.
 
 mod base;
 mod block;

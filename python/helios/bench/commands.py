@@ -1,0 +1,242 @@
+"""Figures: commands, from the start of the process to its end, beside git's.
+
+`helios-cli` commits with durability `disk`, its default. Git runs with gc.auto=0.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+from helios import Repository
+from helios.bench.corpus import Corpus, Edits
+from helios.bench.figure import FLOOR, GIT, Figure, Limit, Measured, Unmeasurable
+from helios.bench.latencies import seconds_of
+from helios.bench.machine import cores
+from helios.bench.workbench import Workbench
+
+MS = 1000.0
+NS_PER_MS = 1e6
+START_UP = "start-up"
+PASS = "python -c pass"
+
+
+def interleaved(count: int, works: dict[str, Callable[[], float]]) -> dict[str, float]:
+    """The medians of what each measures, taking turns `count` times."""
+    samples: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(count):
+        for name, work in works.items():
+            samples[name].append(work())
+    return {name: median(values) for name, values in samples.items()}
+
+
+def _measured(medians: dict[str, float], notes: tuple[str, ...] = ()) -> Measured:
+    """Milliseconds; the first is the figure, the others are references."""
+    (_, value), *references = medians.items()
+    return Measured(value, dict(references), notes)
+
+
+def _committed(bench: Workbench) -> tuple[Path, Path]:
+    """Two worktrees with the same files: one that helios-cli has committed, one of git."""
+
+    def make() -> tuple[Path, Path]:
+        programs, corpus = bench.programs, bench.corpus
+        programs.helios_cli()
+        of_helios = corpus.write_to(bench.fresh("helios"))
+        programs.run(programs.helios_cli("commit", "-m", "base"), of_helios)
+        of_git = corpus.write_to(bench.fresh("git"))
+        programs.run(programs.git_script("init -q", "add -A", "commit -q -m base"), of_git)
+        return of_helios, of_git
+
+    return bench.once("committed worktrees", make)
+
+
+def first_commit(bench: Workbench) -> Measured:
+    """The first commit of 10,000 files."""
+    programs = bench.programs
+    trees = []
+
+    def by_helios() -> float:
+        root = bench.corpus.write_to(bench.fresh("first-helios"))
+        command = programs.helios_cli("commit", "-m", "x", "--json")
+        outputs: list[bytes] = []
+        elapsed = seconds_of(lambda: outputs.append(programs.run(command, root)))
+        trees.append(json.loads(outputs[0])["tree_id"])
+        return elapsed * MS
+
+    def by_git() -> float:
+        root = bench.corpus.write_to(bench.fresh("first-git"))
+        script = programs.git_script("init -q", "add -A", "commit -q -m x")
+        return programs.seconds(script, root) * MS
+
+    medians = interleaved(bench.sizes.first_commits, {"helios": by_helios, GIT: by_git})
+    if len(set(trees)) != 1:
+        raise AssertionError(f"the same files made different trees: {trees}")
+    bench.record("tree of the first commit", trees[0])
+    return _measured(medians, (f"{len(bench.corpus)} files, {bench.corpus.size} B",))
+
+
+def small_commit(bench: Workbench) -> Measured:
+    """The commit after a change of one of 10,000 files."""
+    programs = bench.programs
+    of_helios, of_git = _committed(bench)
+    commit = programs.helios_cli("commit", "-m", "x")
+    script = programs.git_script("add -A", "commit -q -m x")
+
+    def changing(root: Path, command: list[str]) -> Callable[[], float]:
+        edits = Edits(f"{bench.seed} small", bench.corpus.contents)
+
+        def work() -> float:
+            path, content = next(edits)
+            (root / path).write_bytes(content)
+            return programs.seconds(command, root) * MS
+
+        return work
+
+    return _measured(
+        interleaved(
+            bench.sizes.small_commits,
+            {"helios": changing(of_helios, commit), GIT: changing(of_git, script)},
+        )
+    )
+
+
+def _start_up(bench: Workbench) -> Callable[[], float]:
+    command = bench.programs.helios_cli("--version")
+    return lambda: bench.programs.seconds(command, bench.directory) * MS
+
+
+def status(bench: Workbench) -> Measured:
+    """Status of 100,000 files of which none has changed."""
+    programs, sizes = bench.programs, bench.sizes
+    programs.helios_cli()
+    bench.say(f"  building {sizes.status_files} files on disk")
+    corpus = Corpus(f"{bench.seed} status", sizes.status_files, sizes.status_directories)
+    root = corpus.write_to(bench.fresh("status"))
+    # One worktree for both: each leaves the other's directory alone.
+    programs.run(programs.git("init", "-q"), root)
+    (root / ".git" / "info" / "exclude").write_text(".helios/\n")
+    programs.run(programs.git_script("add -A", "commit -q -m base"), root)
+    programs.run(programs.helios_cli("commit", "-m", "base"), root)
+    by_helios, by_git = programs.helios_cli("status"), programs.git("status", "--short")
+    for command in (by_helios, by_git):
+        # The first one may refresh its index.
+        programs.run(command, root)
+    works = {
+        "helios": lambda: programs.seconds(by_helios, root) * MS,
+        GIT: lambda: programs.seconds(by_git, root) * MS,
+        START_UP: _start_up(bench),
+    }
+    threads = cores()
+
+    def scan() -> float:
+        return programs.floor_ns("scan", root, threads, 1)[0] / NS_PER_MS
+
+    notes = f"floor: readdir and lstat on {threads} threads; start-up: helios-cli --version"
+    try:
+        scan()
+        works[FLOOR] = scan
+    except Unmeasurable as reason:
+        notes = f"floor unknown: {reason}"
+    return _measured(interleaved(sizes.statuses, works), (notes,))
+
+
+def materialize(bench: Workbench) -> Measured:
+    """Materialize 10,000 files: the call, in a repository that was opened just before."""
+    of_helios, _ = _committed(bench)
+    source = bench.corpus.write_to(bench.fresh("source"))
+    trees = set()
+
+    def by_helios() -> float:
+        out = bench.fresh("materialized")
+        with Repository.open(of_helios) as repository:
+            snapshot = repository.snapshot("main")
+            trees.add(snapshot.tree_id)
+            return seconds_of(lambda: repository.materialize(snapshot, out)) * MS
+
+    def creating(threads: int) -> Callable[[], float]:
+        def work() -> float:
+            out = bench.fresh("created")
+            return bench.programs.floor_ns("create", source, out, threads)[0] / NS_PER_MS
+
+        return work
+
+    works = {"helios": by_helios, GIT: _checkout(bench)}
+    floors = {f"floor on {count} threads": creating(count) for count in sorted({1, cores()})}
+    notes = []
+    try:
+        creating(1)()
+        works |= floors
+    except Unmeasurable as reason:
+        notes.append(f"floor unknown: {reason}")
+    medians = interleaved(bench.sizes.checkouts, works)
+    if measured := [medians.pop(name) for name in floors if name in medians]:
+        medians[FLOOR] = min(measured)
+        each = zip(floors, measured, strict=True)
+        notes.append(", ".join(f"{name}: {ms:.1f} ms" for name, ms in each))
+    [tree] = trees
+    bench.record("materialized", tree)
+    return _measured(medians, tuple(notes))
+
+
+def materialize_command(bench: Workbench) -> Measured:
+    """Materialize 10,000 files: the command."""
+    programs = bench.programs
+    of_helios, _ = _committed(bench)
+
+    def by_helios() -> float:
+        out = bench.fresh("materialized")
+        return (
+            programs.seconds(programs.helios_cli("materialize", "main", str(out)), of_helios) * MS
+        )
+
+    return _measured(
+        interleaved(bench.sizes.checkouts, {"helios": by_helios, GIT: _checkout(bench)})
+    )
+
+
+def _checkout(bench: Workbench) -> Callable[[], float]:
+    """`git checkout` in a clone that has nothing checked out, and shares the objects."""
+    programs = bench.programs
+    _, of_git = _committed(bench)
+
+    def work() -> float:
+        root = bench.fresh("checkout")
+        clone = programs.git("clone", "-q", "--shared", "--no-checkout", str(of_git), str(root))
+        programs.run(clone, bench.directory)
+        return programs.seconds(programs.git("checkout", "-q", "main"), root) * MS
+
+    return work
+
+
+def version(bench: Workbench) -> Measured:
+    """`helios-cli --version`."""
+    programs = bench.programs
+    python = programs.python("-c", "pass")
+    works = {
+        "helios": _start_up(bench),
+        PASS: lambda: programs.seconds(python, bench.directory) * MS,
+    }
+    # The first of each reads from disk, and compiles.
+    interleaved(1, works)
+    return _measured(interleaved(bench.sizes.starts, works))
+
+
+FIGURES = (
+    Figure("first helios-cli commit", "ms", first_commit, Limit(1, GIT), Limit(0.3, GIT)),
+    Figure(
+        "helios-cli commit after one change", "ms", small_commit, Limit(1, GIT), Limit(0.7, GIT)
+    ),
+    Figure(
+        "helios-cli status, clean, 100,000 files",
+        "ms",
+        status,
+        Limit(1, GIT),
+        Limit(1.5, FLOOR, START_UP),
+    ),
+    Figure("materialize, the call", "ms", materialize, Limit(1, GIT), Limit(1.15, FLOOR)),
+    Figure("helios-cli materialize", "ms", materialize_command, Limit(1, GIT)),
+    Figure("helios-cli --version", "ms", version, Limit(100), Limit(2, PASS)),
+)

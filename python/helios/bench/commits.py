@@ -1,0 +1,117 @@
+"""Figures: commits through the Python API, durability `process`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+from time import perf_counter
+
+from helios.bench.committer import maintain, on_corpus
+from helios.bench.figure import FLOOR, Figure, Limit, Measured, Unmeasurable
+from helios.bench.latencies import Rounds
+from helios.bench.workbench import Workbench
+
+COMMITS_A_TURN = 20
+"""Commits between two looks at whether maintenance still runs."""
+
+
+@contextmanager
+def busy_thread() -> Iterator[None]:
+    """A thread that runs Python all the time, inside of the block."""
+    stop = Event()
+
+    def work() -> None:
+        count = 0
+        while not stop.is_set():
+            count += 1
+
+    thread = Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _beside_floor(bench: Workbench, *, busy: bool) -> Measured:
+    sizes = bench.sizes
+    worker = on_corpus(bench)
+    commits, floor = Rounds(), Rounds()
+    file = bench.fresh("floor")
+    missing = ""
+    for _ in range(sizes.rounds):
+        try:
+            # The first half warms it up.
+            samples = bench.programs.floor_ns("commit", file, 2 * sizes.commits)
+            floor.add(samples[sizes.commits :])
+        except Unmeasurable as reason:
+            missing = f"floor unknown: {reason}"
+        if busy:
+            with busy_thread():
+                commits.add(worker.run(sizes.commits))
+        else:
+            commits.add(worker.run(sizes.commits))
+    bench.record(f"commits{' beside a busy thread' if busy else ''}", worker.head)
+    notes = [commits.describe(), missing or f"floor: {floor.describe()}"]
+    references = {} if missing else {FLOOR: floor.percentile_us(0.95)}
+    return Measured(commits.percentile_us(0.95), references, tuple(notes))
+
+
+def alone(bench: Workbench) -> Measured:
+    """Commits with nothing beside them."""
+    return _beside_floor(bench, busy=False)
+
+
+def beside_busy_thread(bench: Workbench) -> Measured:
+    """Commits while another thread of the process runs Python."""
+    return _beside_floor(bench, busy=True)
+
+
+def during_maintenance(bench: Workbench) -> Measured:
+    """Commits while another process moves the journal into L2."""
+    worker = on_corpus(bench)
+    command = bench.programs.maintenance(worker.root)
+    latencies: list[int] = []
+    runs, seconds = 0, 0.0
+    while len(latencies) < bench.sizes.maintained_commits:
+        # What maintenance finds to do.
+        worker.run(2 * bench.sizes.commits)
+        start = perf_counter()
+        with bench.programs.start(command) as process:
+            while process.poll() is None:
+                latencies += worker.run(COMMITS_A_TURN)
+        seconds += perf_counter() - start
+        runs += 1
+        if process.returncode:
+            raise AssertionError(f"maintenance ended with {process.returncode}")
+    maintain(bench, worker.repository)
+    quiet = Rounds()
+    quiet.add(worker.run(min(len(latencies), bench.sizes.maintained_commits)))
+    rounds = Rounds()
+    rounds.add(latencies)
+    worst = max(latencies) / 1000
+    return Measured(
+        rounds.pooled_us(0.999),
+        {"without": quiet.pooled_us(0.999)},
+        (
+            f"{rounds.describe()}, worst {worst:.0f} us",
+            f"{runs} runs of maintenance, {seconds / runs:.2f} s each",
+        ),
+    )
+
+
+FIGURES = (
+    Figure("commit p95", "us", alone, Limit(70), Limit(2.5, FLOOR)),
+    Figure(
+        "commit p95, busy Python thread beside",
+        "us",
+        beside_busy_thread,
+        Limit(70),
+        Limit(2.5, FLOOR),
+    ),
+    Figure(
+        "commit p99.9 while maintenance runs", "us", during_maintenance, Limit(2000), Limit(500)
+    ),
+)

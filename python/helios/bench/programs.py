@@ -1,0 +1,110 @@
+"""The programs that are measured, in an environment that holds nothing of the user's.
+
+No variable is inherited: no GIT_*, no HELIOS_*, no user's configuration. HOME is an empty
+directory.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from time import perf_counter
+
+import helios
+from helios.bench.figure import Unmeasurable
+
+GIT_OPTIONS = (
+    "-c user.name=bench -c user.email=bench@localhost -c init.defaultBranch=main"
+    " -c gc.auto=0 -c maintenance.auto=false -c core.excludesFile="
+).split()
+
+
+class Programs:
+    """How to run git, helios-cli, the floor program and Python."""
+
+    def __init__(self, home: Path, floor: Path | None) -> None:
+        """`home` is made; `floor` is the built program of crates/helios-core/examples/floor.rs."""
+        home.mkdir(parents=True)
+        self._floor = floor
+        self._git = shutil.which("git")
+        found = [os.path.dirname(program) for program in (self._git,) if program]
+        self.environment = {
+            "HOME": str(home),
+            "LANG": "C.UTF-8",
+            "PATH": os.pathsep.join([*found, os.defpath]),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "HELIOS_AUTHOR": "bench",
+            # The Helios that runs this is the one that is measured.
+            "PYTHONPATH": str(Path(helios.__file__).parents[1]),
+        }
+
+    def run(self, command: list[str], directory: Path, stdin: Path | None = None) -> bytes:
+        """The output of a command. Raises `CalledProcessError` if it fails."""
+        with open(stdin or os.devnull, "rb") as file:
+            return subprocess.run(
+                command,
+                check=True,
+                cwd=directory,
+                env=self.environment,
+                stdin=file,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            ).stdout
+
+    def seconds(self, command: list[str], directory: Path) -> float:
+        """How long a command takes from its start to its end. Raises as `run`."""
+        start = perf_counter()
+        self.run(command, directory)
+        return perf_counter() - start
+
+    def start(self, command: list[str]) -> subprocess.Popen[bytes]:
+        """Starts a command that is spoken to through pipes."""
+        return subprocess.Popen(
+            command, env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+
+    def python(self, *arguments: str) -> list[str]:
+        """The command that runs this Python."""
+        return [sys.executable, *arguments]
+
+    def helios_cli(self, *arguments: str) -> list[str]:
+        """The command that runs helios-cli: the installed script, else the module."""
+        if find_spec("helios.cli") is None:
+            raise Unmeasurable("this Helios has no command line")
+        script = Path(sys.executable).with_name("helios-cli")
+        start = [str(script)] if script.exists() else self.python("-m", "helios.cli")
+        return [*start, *arguments]
+
+    def git(self, *arguments: str) -> list[str]:
+        """The command that runs git, without automatic gc."""
+        if self._git is None:
+            raise Unmeasurable("git is not installed")
+        return [self._git, *GIT_OPTIONS, *arguments]
+
+    def git_script(self, *commands: str) -> list[str]:
+        """Git commands one after the other, in one shell, as a person or an agent runs them."""
+        prefix = " ".join(self.git())
+        return ["sh", "-c", " && ".join(f"{prefix} {command}" for command in commands)]
+
+    def git_version(self) -> str:
+        """What `git --version` prints."""
+        try:
+            return self.run(self.git("--version"), Path.cwd()).decode().strip()
+        except Unmeasurable as reason:
+            return str(reason)
+
+    def floor_ns(self, *arguments: str | Path | int) -> list[int]:
+        """The durations in nanoseconds that the floor program measures."""
+        if self._floor is None or not self._floor.exists():
+            raise Unmeasurable("the floor program is not built; `make bench` builds it")
+        command = [str(self._floor), *map(str, arguments)]
+        return [int(line) for line in self.run(command, Path.cwd()).split()]
+
+    def maintenance(self, directory: Path) -> list[str]:
+        """The command that moves the journal into L2, as a commit starts it."""
+        return self.python("-m", "helios.repository.maintenance", str(directory / ".helios"))

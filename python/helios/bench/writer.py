@@ -1,0 +1,38 @@
+"""One of several processes that commit to the same repository side by side.
+
+`python -m helios.bench.writer ROOT BRANCH COUNT`: opens the repository, says `ready`, waits for a
+line and commits. Then it prints, in nanoseconds, when it began and ended by the system's monotonic
+clock, and the latency of each commit.
+"""
+
+from __future__ import annotations
+
+import sys
+from time import monotonic_ns
+
+from helios import Repository
+from helios.bench.committer import Committer
+from helios.bench.corpus import Edits
+
+FILES = 50
+"""How many of the files are edited."""
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the writer."""
+    root, branch, count = arguments
+    with Repository.open(root, durability="disk", author="bench") as repository:
+        vst = repository.vst(branch)
+        paths = vst.walk()
+        contents = {path: vst.read(path) for path in paths[:: max(1, len(paths) // FILES)]}
+        worker = Committer(repository, vst, Edits(branch, contents))
+        print("ready", flush=True)
+        sys.stdin.readline()
+        start = monotonic_ns()
+        latencies = worker.run(int(count))
+        print(start, monotonic_ns(), *latencies, flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
