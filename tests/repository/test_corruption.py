@@ -140,6 +140,7 @@ def test_a_journal_cut_anywhere_in_its_last_frame_loses_that_frame_alone(
     repo.close()
     whole = segment.read_bytes()
     for end in range(start, len(whole)):
+        torn = whole[start:end].rstrip(b"\0")
         segment.write_bytes(whole[:end])
         shutil.rmtree(place / ".helios" / "journal" / "lost", ignore_errors=True)
         with Repository.open(place) as reader:
@@ -153,11 +154,9 @@ def test_a_journal_cut_anywhere_in_its_last_frame_loses_that_frame_alone(
             third = vst.commit(time_us=3)
         with Repository.open(place) as again:
             assert [snapshot.id for snapshot in again.log("main")] == [third.id, first.id]
-            assert again.damage == []
-        torn = list((place / ".helios" / "journal" / "lost").glob("*.torn"))
-        assert [path.read_bytes() for path in torn] == (
-            [whole[start:end].rstrip(b"\0")] if whole[start:end].strip(b"\0") else []
-        )
+            assert again.damage == ([(1, start, len(torn))] if torn else [])
+        kept = list((place / ".helios" / "journal" / "lost").glob("*.torn"))
+        assert [path.read_bytes() for path in kept] == ([torn] if torn else [])
     segment.write_bytes(whole)
     with Repository.open(place) as reader:
         assert reader.resolve("main") == second.id
@@ -199,8 +198,11 @@ def test_a_damaged_file_anywhere_gives_documented_errors_only(
     damage: str,
     tmp_path: Path,
 ) -> None:
+    repo.worktree.switch("main")
     (place / "on disk").write_bytes(b"1")
-    states[repo.worktree.commit().snapshot.id] = {"on disk": b"1"}
+    last = repo.vst(repo.worktree.commit().snapshot)
+    assert last.base is not None
+    states[last.base] = {path: last[path] for path in last}
     repo.worktree.switch("other", create=True)
     if moved:
         repo.maintenance()

@@ -92,8 +92,9 @@ def test_a_vst_is_compared_with_its_base_or_any_snapshot(repo: Repository) -> No
     assert not vst.diff()
     vst.rename("a", "c")
     assert [(rename.old_path, rename.path) for rename in vst.diff().renamed] == [("a", "c")]
-    with pytest.raises(errors.InvalidId):
-        vst.diff("main")
+    assert [(rename.old_path, rename.path) for rename in vst.diff("main").renamed] == [("a", "c")]
+    with pytest.raises(errors.UnknownRevision):
+        vst.diff("nothing")
 
 
 def test_a_file_that_becomes_a_directory_is_deleted_and_added(repo: Repository) -> None:
