@@ -123,8 +123,8 @@ impl Cache {
         self.shrink(state);
     }
 
-    /// Inserts an object of a bulk operation: only if there is room, because most of the others will
-    /// not be asked for, and pushing out what is in use for them would cost twice.
+    /// Inserts an object of a bulk operation: only if there is room, because most of these will not
+    /// be asked for, and pushing out what is in use for them would cost twice.
     pub fn offer(&self, id: Id, object: Object) {
         let cost = object.bytes.len() + ENTRY_BYTES;
         if self.state.lock().bytes + cost <= self.bytes_max {

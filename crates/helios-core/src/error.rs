@@ -76,6 +76,8 @@ pub enum Error {
     Io { path: PathBuf, source: io::Error },
     #[error("L2 store: {0}")]
     Store(String),
+    #[error("L2 store: {0}")]
+    CorruptStore(String),
 }
 
 impl Error {
@@ -110,7 +112,9 @@ impl Error {
             Error::NotADirectory { .. } => "PathNotADirectory",
             Error::ObjectNotFound { .. } => "ObjectNotFound",
             Error::NotASnapshot { .. } => "UnknownRevision",
-            Error::CorruptObject { .. } | Error::Malformed(_) => "CorruptObject",
+            Error::CorruptObject { .. } | Error::Malformed(_) | Error::CorruptStore(_) => {
+                "CorruptObject"
+            }
             Error::CorruptJournal { .. } => "CorruptJournal",
             Error::BranchMoved(_) => "BranchMoved",
             Error::ReadOnly(_) => "ReadOnlyRepository",

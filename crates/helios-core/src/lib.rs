@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod object;
 pub mod platform;
 pub mod store;
+mod threads;
 pub mod tree;
 pub mod vst;
 pub mod worktree;

@@ -1,6 +1,7 @@
 //! The engine of one repository, as `helios.repository` drives it.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,7 +39,7 @@ pub struct Shared {
     /// Turns any name of a snapshot into a full id: a Python callable.
     resolver: PyOnceLock<Py<PyAny>>,
     /// The command that runs maintenance in a process of its own.
-    maintenance: Option<Vec<String>>,
+    maintenance: Option<Vec<OsString>>,
     in_maintenance: Arc<AtomicBool>,
 }
 
@@ -127,7 +128,7 @@ impl Engine {
         engine: engine::Engine,
         author: String,
         actor: String,
-        maintenance: Option<Vec<String>>,
+        maintenance: Option<Vec<OsString>>,
     ) -> Engine {
         let (author, actor) = (author.into_bytes(), actor.into_bytes());
         let in_maintenance = Arc::new(AtomicBool::new(false));
@@ -169,7 +170,7 @@ impl Engine {
         store: Option<Py<PyAny>>,
         author: String,
         actor: String,
-        maintenance: Option<Vec<String>>,
+        maintenance: Option<Vec<OsString>>,
     ) -> PyResult<Engine> {
         let durability = durability_of(durability)?;
         let store = source(store);

@@ -47,5 +47,10 @@ fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
 
 /// The other way: an exception raised by a Python L2 store, on its way through the core.
 pub fn from_python(py: Python<'_>, error: &PyErr) -> Error {
-    Error::Store(error.value(py).to_string())
+    let message = error.value(py).to_string();
+    let corruption = py.import("helios.errors").and_then(|module| module.getattr("Corruption"));
+    match corruption.is_ok_and(|class| error.matches(py, class).unwrap_or(false)) {
+        true => Error::CorruptStore(message),
+        false => Error::Store(message),
+    }
 }

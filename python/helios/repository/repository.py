@@ -6,7 +6,7 @@ import os
 from _weakref import ref
 
 from helios import errors
-from helios._core import Engine
+from helios._core import Engine, Snapshot
 from helios.repository import revision as revisions
 from helios.repository.result import Result
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Literal, Self
 
-    from helios._core import VST, Diff, Snapshot
+    from helios._core import VST, Diff
     from helios.repository.maintenance import Maintained
     from helios.repository.worktree import PathWarning, Restored, Worktree
     from helios.store import Store
@@ -92,7 +92,7 @@ class Repository:
         If there is one already it is opened. Raises `Refused` for the home directory and `/`,
         unless `force`.
         """
-        root = os.path.abspath(os.fsdecode(path))
+        root = _absolute(path)
         if not force:
             _refuse_roots(root)
         directory = os.path.join(root, DIRECTORY)
@@ -125,7 +125,7 @@ class Repository:
         `excludes_file` is git's `core.excludesFile`. Raises `NotARepository`, `FormatTooNew`,
         `CorruptJournal`, `StorageError`.
         """
-        root = os.path.abspath(os.fsdecode(path))
+        root = _absolute(path)
         return cls.at(
             os.path.join(root, DIRECTORY),
             durability=durability,
@@ -149,7 +149,7 @@ class Repository:
         """As `open`, by the repository's own directory (`.helios`)."""
         from helios.store.rocksdb import RocksStore
 
-        directory = os.path.abspath(os.fsdecode(directory))
+        directory = _absolute(directory)
         if not os.path.exists(os.path.join(directory, "format")):
             raise errors.NotARepository(
                 f"{os.path.dirname(directory)} is not a Helios repository; "
@@ -180,7 +180,7 @@ class Repository:
         excludes_file: Path | None = None,
     ) -> Self:
         """Opens the repository of `start` or of the nearest directory above it."""
-        at = first = os.path.abspath(os.fsdecode(start))
+        at = first = _absolute(start)
         while not os.path.exists(os.path.join(at, DIRECTORY, "format")):
             above = os.path.dirname(at)
             if above == at:
@@ -235,8 +235,10 @@ class Repository:
 
     def resolve(self, revision: str | Snapshot) -> str:
         """The full id of a snapshot. Raises `UnknownRevision` or `AmbiguousRevision`."""
-        if not isinstance(revision, str):
+        if isinstance(revision, Snapshot):
             return revision.id
+        if not isinstance(revision, str):
+            raise TypeError(f"a revision is a str or a Snapshot, not {type(revision).__name__}")
         return revisions.resolve(revision, self._engine, self._store, self._head)
 
     @property
@@ -258,7 +260,8 @@ class Repository:
         if isinstance(what, str):
             try:
                 is_branch = what == DEFAULT_BRANCH or self._engine.branch(what) is not None
-            except errors.InvalidName:
+            except ValueError:
+                # Not even a possible name of a branch.
                 is_branch = False
             if is_branch:
                 return self._engine.vst_of_branch(what)
@@ -346,7 +349,7 @@ class Repository:
         from helios.repository.worktree import PathWarning
 
         found = self.resolve(revision)
-        target = os.path.abspath(os.fsdecode(out))
+        target = _absolute(out)
         is_new = _require_empty(target)
         try:
             files, size, warnings = self._engine.materialize(
@@ -418,10 +421,18 @@ class Repository:
         return f"Repository({self._directory or 'memory'!r})"
 
 
+def _absolute(path: Path) -> str:
+    given = os.fsdecode(path)
+    if "\0" in given:
+        raise errors.InvalidPath(f"{given!r} holds a NUL byte, which no path can")
+    return os.path.abspath(given)
+
+
 def _maintenance_command(directory: str) -> list[str]:
     import sys
 
-    return [sys.executable, "-m", "helios.repository.maintenance", directory]
+    # -P: nothing is imported from the working directory, which is often a worktree.
+    return [sys.executable, "-P", "-m", "helios.repository.maintenance", directory]
 
 
 def _tree_path(path: Path) -> bytes:
@@ -436,16 +447,17 @@ def _require_empty(target: str) -> bool:
     """Whether the directory is still to be made. Raises `TargetNotEmpty` if it holds anything."""
     try:
         with os.scandir(target) as entries:
-            if next(entries, None) is not None:
-                raise errors.TargetNotEmpty(
-                    f"{target} is not empty; give a directory that is new or empty"
-                )
+            is_empty = next(entries, None) is None
     except FileNotFoundError:
         return True
     except NotADirectoryError:
         raise errors.TargetNotEmpty(f"{target} is a file, not a directory") from None
     except PermissionError as error:
         raise errors.ReadOnlyRepository(f"{target}: {error.strerror}") from error
+    except OSError as error:
+        raise errors.StorageError(f"{target}: {error.strerror}", errno=error.errno) from error
+    if not is_empty:
+        raise errors.TargetNotEmpty(f"{target} is not empty; give a directory that is new or empty")
     return False
 
 

@@ -13,6 +13,7 @@ PREFIX_DIGITS_MIN = 4
 ID_DIGITS = 64
 SHOWN_MATCHES_MAX = 5
 SNAPSHOT_KIND = 3
+STEP_DIGITS_MAX = 18
 
 
 def resolve(
@@ -91,6 +92,9 @@ def _only(prefix: str, engine: Engine, store: Store | None) -> str:
 def _ancestor(found: str, step: str, text: str, engine: Engine) -> str:
     if step and not (step.isascii() and step.isdigit()):
         raise UnknownRevision(f"{text!r}: after `~` comes a number, not {step!r}")
+    # More steps than any history has; and Python refuses to read much longer numbers.
+    if len(step) > STEP_DIGITS_MAX:
+        raise UnknownRevision(f"{text[:40]!r}...: history is not that long")
     for _ in range(int(step or "1")):
         parents = engine.snapshot(found).parents
         if not parents:

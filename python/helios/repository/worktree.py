@@ -138,11 +138,18 @@ class Worktree:
 
     def _head(self) -> tuple[str, str | None]:
         """The branch, and the id of the snapshot that the disk came from."""
+        path = os.path.join(self._directory, "head")
         try:
-            with open(os.path.join(self._directory, "head"), encoding="utf-8") as file:
+            with open(path, encoding="utf-8") as file:
                 branch, _, base = file.read().rstrip("\n").partition("\n")
         except FileNotFoundError:
             return DEFAULT_BRANCH, None
+        except UnicodeDecodeError as error:
+            raise errors.StorageError(
+                f"{path} does not hold the name of a branch; write one there"
+            ) from error
+        except OSError as error:
+            raise errors.StorageError(f"{path}: {error.strerror}", errno=error.errno) from error
         return branch or DEFAULT_BRANCH, base or None
 
     def _base(self, branch: str, base: str | None) -> str | None:
@@ -176,7 +183,7 @@ class Worktree:
 
     def diff(self, revision: str | Snapshot) -> Diff:
         """How the disk differs from any snapshot."""
-        return self._core.status(self._repository.resolve(revision))[0]
+        return self._core.status(self._repository.snapshot(revision).id)[0]
 
     def commit(
         self,

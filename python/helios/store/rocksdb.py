@@ -35,7 +35,7 @@ import os
 import time
 from _thread import RLock
 from io import FileIO
-from itertools import islice, takewhile
+from itertools import islice
 
 from helios.errors import (
     Corruption,
@@ -396,6 +396,8 @@ class RocksStore:
         try:
             with FileIO(os.path.join(self._path, "CURRENT")) as current:
                 manifest = current.read(64).strip()
+            if not manifest.startswith(b"MANIFEST-") or b"\0" in manifest:
+                raise self._is_corrupt("its file CURRENT names no manifest")
             try:
                 stat = os.stat(os.path.join(self._path, os.fsdecode(manifest)))
             except FileNotFoundError:
@@ -528,9 +530,16 @@ def _page(
     database: _Database, family: int, prefix: bytes, start: bytes, backwards: bool
 ) -> list[tuple[bytes, bytes]]:
     """The next `PAGE_LEN` entries from `start` on, as far as their keys begin with `prefix`."""
-    items: Any = database.families[family].items(backwards=backwards, from_key=start)
-    matching = takewhile(lambda item: item[0].startswith(prefix), items)
-    return list(islice(matching, PAGE_LEN))
+    # Not `items()`: at a damaged block that ends as if there were nothing more.
+    cursor: Any = database.families[family].iter()
+    seek, step = (cursor.seek_for_prev, cursor.prev) if backwards else (cursor.seek, cursor.next)
+    seek(start)
+    page: list[tuple[bytes, bytes]] = []
+    while len(page) < PAGE_LEN and cursor.valid() and (key := cursor.key()).startswith(prefix):
+        page.append((key, cursor.value()))
+        step()
+    cursor.status()
+    return page
 
 
 def _batch() -> WriteBatch:

@@ -16,6 +16,7 @@ use crate::platform::{self, Stat};
 use crate::store::chunk;
 use crate::store::record::{Base, Chunk};
 use crate::store::ObjectReader;
+use crate::threads;
 use crate::tree::{Entry, EntryKind, Tree};
 use crate::vst::Vst;
 use crate::worktree::{self, Found, Index, Known, Scan, ScanOptions, Warning};
@@ -24,7 +25,7 @@ use crate::worktree::{self, Found, Index, Known, Scan, ScanOptions, Warning};
 const BATCH_BYTES: u64 = 32 << 20;
 const BATCH_FILES: usize = 4096;
 /// A file that changes while it is read is read again this often.
-const READ_ATTEMPTS: usize = 3;
+const READ_ATTEMPTS: usize = 5;
 /// From this size on a splice is worth fetching its base from L2.
 const FETCH_BASE_BYTES_MIN: u64 = 4096;
 
@@ -85,10 +86,10 @@ pub fn capture(
     engine.progress().begin(Phase::Reading, suspects.len() as u64);
     for batch in batches(&suspects) {
         let stores = writer.is_some();
-        let contents: Vec<(Content, Stat)> = batch
-            .par_iter()
-            .map(|found| read(engine, root, found, index.get(&found.path), stores))
-            .collect();
+        let contents: Vec<(Content, Stat)> = threads::run(|| {
+            let read = |found: &&Found| read(engine, root, found, index.get(&found.path), stores);
+            batch.par_iter().map(read).collect()
+        });
         for (found, (content, stat)) in batch.iter().zip(contents) {
             let content = (content, stat);
             capture.take(engine, root, found, content, index, &scan, writer.as_deref_mut())?;
@@ -177,22 +178,32 @@ fn failure(error: &io::Error) -> Content {
     }
 }
 
-/// Reads a file that stands still meanwhile, if it ever does: its stat data is the same before and
-/// after.
+/// Reads a file that stands still meanwhile: its stat data is the same before and after. Of one
+/// that only grows, as logs do, what it began with is taken.
 fn read_steadily(place: &Path) -> io::Result<(Vec<u8>, Stat)> {
-    let mut bytes = Vec::new();
-    for attempt in 1.. {
+    let mut earlier: Option<(Vec<u8>, Stat)> = None;
+    for _ in 0..READ_ATTEMPTS {
         let mut file = platform::open_no_follow(place)?;
         let before = platform::stat_of(&file.metadata()?);
-        bytes.clear();
-        bytes.reserve_exact(before.size.min(BATCH_BYTES) as usize + 1);
+        let mut bytes = Vec::with_capacity(before.size.min(BATCH_BYTES) as usize + 1);
         file.read_to_end(&mut bytes)?;
-        let after = platform::stat_of(&file.metadata()?);
-        if before == after || attempt == READ_ATTEMPTS {
-            return Ok((bytes, after));
+        if before == platform::stat_of(&file.metadata()?) {
+            return Ok((bytes, before));
+        }
+        bytes.truncate(before.size as usize);
+        match earlier {
+            Some((start, stat)) if !start.is_empty() && bytes.starts_with(&start) => {
+                return Ok((start, stat));
+            }
+            _ => earlier = Some((bytes, before)),
         }
     }
-    Err(io::ErrorKind::Interrupted.into())
+    Err(unsteady())
+}
+
+/// Half of one state and half of another would be worse than no content.
+fn unsteady() -> io::Error {
+    io::Error::new(io::ErrorKind::Interrupted, "it changes while it is read")
 }
 
 impl Capture {
@@ -320,6 +331,7 @@ impl Capture {
 fn read_large(place: &Path, mut writer: Option<&mut Writer<'_>>) -> Result<(Id, u64)> {
     let fail = |error| Error::io(place, error);
     let file = platform::open_no_follow(place).map_err(fail)?;
+    let before = platform::stat_of(&file.metadata().map_err(fail)?);
     let mut whole = blake3::Hasher::new();
     let mut chunks: Vec<Chunk> = Vec::new();
     for piece in chunk::split_stream(HashingReader { file: &file, hasher: &mut whole }) {
@@ -328,6 +340,9 @@ fn read_large(place: &Path, mut writer: Option<&mut Writer<'_>>) -> Result<(Id, 
             Some(writer) => chunks.push(writer.put_chunk(&piece)?),
             None => chunks.push(Chunk { id: Id::UNSEALED, len: piece.len() as u64 }),
         }
+    }
+    if before != platform::stat_of(&file.metadata().map_err(fail)?) {
+        return Err(fail(unsteady()));
     }
     let id = Id::from_bytes(*whole.finalize().as_bytes());
     if let Some(writer) = writer {

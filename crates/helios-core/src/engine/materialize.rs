@@ -13,6 +13,7 @@ use crate::id::Id;
 use crate::platform::Stat;
 use crate::store::chunk::CHUNKED_BYTES_MIN;
 use crate::store::{Object, ObjectReader};
+use crate::threads;
 use crate::tree::{Entry, EntryKind};
 use crate::worktree::ignore::Patterns;
 use crate::worktree::{Disk, Warning};
@@ -57,10 +58,12 @@ impl Engine {
         }
         self.progress().begin(Phase::Writing, files.len() as u64);
         let batches = batches(&files);
-        let written = batches
-            .par_iter()
-            .map(|batch| self.write_batch(&disk, batch, &warnings))
-            .try_reduce(|| (0, 0), |a, b| Ok((a.0 + b.0, a.1 + b.1)))?;
+        let written = threads::run(|| {
+            batches
+                .par_iter()
+                .map(|batch| self.write_batch(&disk, batch, &warnings))
+                .try_reduce(|| (0, 0), |a, b| Ok((a.0 + b.0, a.1 + b.1)))
+        })?;
         let mut warnings = warnings.into_inner();
         warnings.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(Materialized { files: written.0, bytes: written.1, warnings })

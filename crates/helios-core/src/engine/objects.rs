@@ -74,7 +74,7 @@ impl Engine {
                 Step::Elsewhere(assembly) => waiting.push((at, assembly)),
             }
         }
-        let mut looked_again = false;
+        let mut looked_again_for = None;
         while !waiting.is_empty() {
             let wanted: Vec<Id> = waiting.iter().map(|(_, assembly)| assembly.wanted).collect();
             let records = match &self.store {
@@ -83,7 +83,8 @@ impl Engine {
             };
             let mut missing = None;
             let mut next = Vec::new();
-            for ((at, assembly), record) in waiting.into_iter().zip(records) {
+            for (((at, assembly), record), before) in waiting.into_iter().zip(records).zip(&wanted)
+            {
                 let step = match record {
                     Some(record) => self.step(assembly, record)?,
                     // Maintenance may have moved it since: the journal and L2 look again below.
@@ -92,7 +93,7 @@ impl Engine {
                 match step {
                     Step::Done(object) => drop(done.insert(at, object)),
                     Step::Elsewhere(assembly) => {
-                        if wanted.contains(&assembly.wanted) {
+                        if assembly.wanted == *before {
                             missing = Some((assembly.id, assembly.wanted));
                         }
                         next.push((at, assembly));
@@ -101,10 +102,10 @@ impl Engine {
             }
             waiting = next;
             if let Some((id, wanted)) = missing {
-                if looked_again {
+                if looked_again_for == Some(wanted) {
                     return Err(missing_object(id, wanted));
                 }
-                looked_again = true;
+                looked_again_for = Some(wanted);
                 self.look_again()?;
             }
         }

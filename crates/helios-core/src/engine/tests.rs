@@ -1,5 +1,6 @@
 //! The engine end to end, without Python: commits, reopening, torn and damaged journals.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -280,6 +281,85 @@ fn sealed_segments_can_be_read_and_discarded() {
     assert_eq!(other.snapshot(&first).unwrap().message, b"first");
     let anew = open(directory.path());
     assert!(matches!(anew.snapshot(&first), Err(Error::ObjectNotFound { .. })));
+}
+
+/// An L2 store in memory; counts the calls.
+#[derive(Default)]
+struct Records {
+    known: HashMap<Id, Vec<u8>>,
+    calls: Mutex<usize>,
+}
+
+impl RecordSource for Records {
+    fn records(&self, ids: &[Id]) -> Result<Vec<Option<Vec<u8>>>> {
+        *self.calls.lock() += 1;
+        Ok(ids.iter().map(|id| self.known.get(id).cloned()).collect())
+    }
+
+    fn reference(&self, _name: &[u8]) -> Result<Option<Id>> {
+        Ok(None)
+    }
+
+    fn references(&self, _prefix: &[u8]) -> Result<Vec<(Vec<u8>, Id)>> {
+        Ok(Vec::new())
+    }
+
+    fn refresh(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn chains_in_l2_are_followed_side_by_side() {
+    let (_directory, engine) = repository();
+    let mut vst = engine.vst_of_branch("main").unwrap();
+    let mut versions = Vec::new();
+    for n in 0..12 {
+        let content = format!("{}version {n}\n", "line of text\n".repeat(100));
+        write(&mut vst, &engine, "a", &content);
+        commit(&mut vst, &engine, "");
+        versions.push((Id::of_blob(content.as_bytes()), content));
+    }
+    engine.journal().seal().unwrap();
+    let mut source = Records::default();
+    for frame in engine.journal().sealed_frames(1).unwrap() {
+        source.known.extend(frame.objects);
+    }
+    // Newest first, so that all of them want the older ones in the same batch.
+    versions.reverse();
+    let ids: Vec<Id> = versions.iter().map(|(id, _)| *id).collect();
+    let reader = Engine::in_memory(CACHE_BYTES, Some(Arc::new(source)));
+    for (object, (_, content)) in reader.objects(&ids).unwrap().iter().zip(&versions) {
+        assert_eq!(&object.bytes[..], content.as_bytes());
+    }
+}
+
+#[test]
+fn a_missing_base_is_named() {
+    let (_directory, engine) = repository();
+    let mut vst = engine.vst_of_branch("main").unwrap();
+    let text = "line of text\n".repeat(100);
+    write(&mut vst, &engine, "a", &text);
+    commit(&mut vst, &engine, "");
+    let edited = format!("{text}more\n");
+    write(&mut vst, &engine, "a", &edited);
+    commit(&mut vst, &engine, "");
+    engine.journal().seal().unwrap();
+    let mut source = Records::default();
+    for frame in engine.journal().sealed_frames(1).unwrap() {
+        source.known.extend(frame.objects);
+    }
+    let (base, id) = (Id::of_blob(text.as_bytes()), Id::of_blob(edited.as_bytes()));
+    source.known.remove(&base);
+    let reader = Engine::in_memory(CACHE_BYTES, Some(Arc::new(source)));
+    assert!(matches!(reader.object(&base), Err(Error::ObjectNotFound { id }) if id == base));
+    match reader.object(&id) {
+        Err(Error::CorruptObject { id: found, reason }) => {
+            assert_eq!(found, id);
+            assert!(reason.contains(&base.to_hex()), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! Whoever holds a `Worktree` holds its lock. A file is overwritten or removed only if the index
 //! vouches that a stored snapshot has its content; ignored files are never touched.
 
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -191,9 +192,17 @@ fn chosen(changes: Vec<Change>, paths: Option<&[Vec<u8>]>) -> Vec<Change> {
     let is_below = |path: &[u8], above: &[u8]| {
         path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
     };
+    let is_chosen =
+        |path: &[u8]| paths.iter().any(|above| above.is_empty() || is_below(path, above));
+    // What comes back needs the directories above it, and a file in their place to go.
+    let mut needed: HashSet<Vec<u8>> = HashSet::new();
+    for change in changes.iter().filter(|change| change.new.is_some() && is_chosen(&change.path)) {
+        let slashes = change.path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        needed.extend(slashes.map(|(at, _)| change.path[..at].to_vec()));
+    }
     changes
         .into_iter()
-        .filter(|change| paths.iter().any(|path| path.is_empty() || is_below(&change.path, path)))
+        .filter(|change| is_chosen(&change.path) || needed.contains(&change.path))
         .collect()
 }
 
@@ -281,6 +290,10 @@ impl Restore<'_, '_> {
                 self.warn(path, &reason);
                 return Ok(());
             }
+            Err(Error::NotADirectory { .. }) => {
+                self.warn(path, "an ignored or new file is in the way; left as it is");
+                return Ok(());
+            }
             Err(error) => return Err(error),
         }
         self.vst.create_directory(path, self.engine)?;
@@ -299,6 +312,14 @@ impl Restore<'_, '_> {
             Ok(stat) => stat,
             Err(Error::UnsafePath { reason, .. }) => {
                 self.warn(path, &reason);
+                return Ok(());
+            }
+            // It was tracked, but could not be removed.
+            Err(Error::IsADirectory { .. }) => {
+                self.warn(
+                    path,
+                    "a directory that holds ignored files is in the way; left as it is",
+                );
                 return Ok(());
             }
             Err(error) => return Err(error),

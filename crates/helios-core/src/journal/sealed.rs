@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::frame::{self, Item};
-use super::replay::{intact_frame, next_intact, State};
+use super::replay::{forget_moved, intact_frame, next_intact, State};
 use super::segment::{self, Segment};
 use super::{Damage, Journal};
 use crate::error::{Error, Result};
@@ -23,9 +23,11 @@ impl Journal {
         self.locked(|| {
             let (_, tail) = self.writable_tail()?;
             match tail > segment::HEADER_LEN {
-                true => self.rotate(),
-                false => Ok(()),
+                true => self.rotate()?,
+                // What another process' maintenance has moved is not to be moved again.
+                false => forget_moved(&mut self.state.write()),
             }
+            Ok(())
         })
     }
 
@@ -126,5 +128,8 @@ fn remove_segment(segment: &Segment, damaged: bool) -> Result<()> {
         }
         _ => std::fs::remove_file(path),
     };
-    done.map_err(|error| Error::io(path, error))
+    match done {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        done => done.map_err(|error| Error::io(path, error)),
+    }
 }

@@ -26,7 +26,7 @@ pub fn split(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 pub fn split_stream(source: impl Read) -> impl Iterator<Item = Result<Vec<u8>>> {
     StreamCDC::new(source, MIN, AVERAGE, MAX).map(|chunk| match chunk {
         Ok(chunk) => Ok(chunk.data),
-        Err(error) => Err(Error::Store(format!("reading a large file: {error}"))),
+        Err(error) => Err(Error::io("a large file", error.into())),
     })
 }
 

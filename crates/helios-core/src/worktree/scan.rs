@@ -21,6 +21,7 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::platform::{self, Stat};
+use crate::threads;
 use crate::tree::EntryKind;
 use crate::worktree::ignore::{self, Rules, GIT_IGNORE, HELIOS_IGNORE};
 use crate::worktree::{kind_of, path};
@@ -76,7 +77,7 @@ pub fn scan(root: &Path, options: &ScanOptions) -> Result<Scan> {
     let entries = list(root).map_err(|error| Error::io(root, error))?;
     let run = || rayon::scope(|scope| walk.examine_all(scope, b"", entries, rules));
     match options.threads {
-        0 => run(),
+        0 => threads::run(run),
         threads => rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build()
@@ -88,7 +89,7 @@ pub fn scan(root: &Path, options: &ScanOptions) -> Result<Scan> {
     for batch in &mut results.batches {
         found.append(batch);
     }
-    found.par_sort_unstable_by(|left, right| left.path.cmp(&right.path));
+    threads::run(|| found.par_sort_unstable_by(|left, right| left.path.cmp(&right.path)));
     results.warnings.sort_unstable_by(|left, right| left.path.cmp(&right.path));
     results.unreadable.sort_unstable();
     Ok(Scan { found, warnings: results.warnings, unreadable: results.unreadable, started_ns })

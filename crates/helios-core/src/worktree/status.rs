@@ -13,6 +13,7 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::platform;
+use crate::threads;
 use crate::tree::EntryKind;
 use crate::worktree::index::{Index, Known};
 use crate::worktree::scan::{Found, Scan};
@@ -73,12 +74,14 @@ fn look_for(
     let mut parents = Parents { root, real: HashMap::new() };
     let in_real_directory: Vec<bool> =
         missing.iter().map(|(path, _)| parents.is_real(path::parent(path))).collect();
-    let looks: Vec<Result<Look>> = missing
-        .par_iter()
-        .zip(&in_real_directory)
-        .with_min_len(64)
-        .map(|((path, _), real)| if *real { look(root, path) } else { Ok(Look::Gone) })
-        .collect();
+    let looks: Vec<Result<Look>> = threads::run(|| {
+        missing
+            .par_iter()
+            .zip(&in_real_directory)
+            .with_min_len(64)
+            .map(|((path, _), real)| if *real { look(root, path) } else { Ok(Look::Gone) })
+            .collect()
+    });
     for ((path, known), look) in missing.into_iter().zip(looks) {
         match look? {
             Look::Gone => status.deleted.push(path.to_vec()),

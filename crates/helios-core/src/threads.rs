@@ -1,0 +1,38 @@
+//! The threads that scans, hashing and writing are spread over: one pool per process.
+//!
+//! A process that was forked has none of its parent's threads, so it must not wait for them: rayon's
+//! global pool would hang there for ever. This one is made anew in each process.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+struct Owned {
+    process: u32,
+    pool: Arc<ThreadPool>,
+}
+
+static POOL: Mutex<Option<Owned>> = Mutex::new(None);
+
+/// Runs `body` so that rayon's parallel calls in it use this process' threads.
+pub fn run<T: Send>(body: impl FnOnce() -> T + Send) -> T {
+    match pool() {
+        Some(pool) => pool.install(body),
+        // Only where no thread can be started; rayon says so in its own way.
+        None => body(),
+    }
+}
+
+fn pool() -> Option<Arc<ThreadPool>> {
+    let process = std::process::id();
+    let mut owned = POOL.lock();
+    if let Some(owned) = owned.as_ref().filter(|owned| owned.process == process) {
+        return Some(Arc::clone(&owned.pool));
+    }
+    let pool = Arc::new(ThreadPoolBuilder::new().build().ok()?);
+    let before = owned.replace(Owned { process, pool: Arc::clone(&pool) });
+    // Dropping the parent's pool would wake threads that are not here.
+    std::mem::forget(before);
+    Some(pool)
+}

@@ -1,0 +1,159 @@
+"""What the tests run in processes of their own. `python -m repository.workers NAME ARGUMENT...`"""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO
+
+from helios import Repository, errors
+
+
+def start(name: str, *arguments: object) -> subprocess.Popen[str]:
+    """Starts a worker; what it prints can be read, what it does wrong is on its standard error."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "repository.workers", name, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+
+
+def run(name: str, *arguments: object, timeout_s: float = 120) -> list[str]:
+    """Runs a worker to its end, which must be a good one; the lines that it printed."""
+    with start(name, *arguments) as process:
+        output, _ = process.communicate(timeout=timeout_s)
+    assert process.returncode == 0, f"{name} ended with {process.returncode}"
+    return output.splitlines()
+
+
+def say(text: str, to: IO[str] = sys.stdout) -> None:
+    to.write(f"{text}\n")
+    to.flush()
+
+
+def commit_loop(directory: str, seed: str) -> None:
+    """Commits until it is killed, to branches of its own, and says each id once it is given."""
+    with Repository.open(directory) as repo:
+        chance = random.Random(seed)
+        vst = repo.vst(repo.create_branch(f"loop-{seed}")).fork(f"work-{seed}")
+        for count in range(1_000_000):
+            vst[f"{seed}/{count % 50}"] = chance.randbytes(chance.choice([10, 1000, 100_000]))
+            vst["count"] = b"%d" % count
+            say(f"{vst.commit(f'{seed} {count}').id} {count}")
+
+
+def commit_many(directory: str, name: str, count: str) -> None:
+    """Commits `count` times to a branch of its own and, beside other processes, to `main`."""
+    with Repository.open(directory) as repo:
+        own = repo.vst().fork(name)
+        for number in range(int(count)):
+            own["own"] = b"%d" % number
+            own.commit()
+            while True:
+                shared = repo.vst()
+                shared[f"{name}/{number}"] = b"x"
+                try:
+                    shared.commit()
+                except errors.BranchMoved:
+                    continue
+                break
+
+
+def read_steadily(directory: str, files: str) -> None:
+    """Opens a VST, and at each line of input reads all of it and says how many files were right."""
+    with Repository.open(directory, cache_bytes=0) as repo:
+        vst = repo.vst()
+        say("ready")
+        for _ in sys.stdin:
+            right = sum(vst[f"d/{n}"] == b"%d" % n * 100 for n in range(int(files)))
+            say(str(right))
+
+
+def init_at_once(directory: str) -> None:
+    """Makes the repository and commits to it, when a line of input says so."""
+    say("ready")
+    sys.stdin.readline()
+    with Repository.init(directory) as repo:
+        vst = repo.vst().fork(f"by-{os.getpid()}")
+        vst["a"] = b"%d" % os.getpid()
+        say(vst.commit().id)
+
+
+def limited(directory: str, limit: str, out: str) -> None:
+    """Meets a full disk, in the form of a limit to the length of files, at every kind of write."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Repository.open(directory) as repo:
+        large = random.Random(1).randbytes(3 << 20)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), hard))
+        vst = repo.vst()
+        vst["large"] = large
+        vst["d/small"] = b"small"
+        Path(directory, "large-on-disk").touch()
+        for call in (
+            vst.commit,
+            vst.commit,
+            lambda: repo.materialize("full", out),
+            lambda: repo.worktree.restore("full"),
+        ):
+            try:
+                call()
+            except errors.StorageError as error:
+                say(f"{type(error).__name__} {error.errno}")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        say(vst.commit("after all").id)
+        assert repo.read("main", "large") == large
+        assert repo.read("main", "d/small") == b"small"
+
+
+def flip_in_l2(directory: str, states: str, *names: str) -> None:
+    """Flips bits in files of L2, one at a time, and says what reading everything gave."""
+    expected: dict[str, dict[str, bytes]] = {}
+    for line in Path(states).read_text().splitlines():
+        snapshot, path, content = line.split(" ")
+        expected.setdefault(snapshot, {})[path] = bytes.fromhex(content)
+    chance = random.Random(8)
+    for name in names:
+        file = Path(directory, ".helios", "l2", name)
+        whole = file.read_bytes()
+        for _ in range(40 if file.suffix in {".sst", ".blob"} else 8):
+            content = bytearray(whole)
+            content[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
+            file.write_bytes(content)
+            say(f"{name} {' '.join(sorted(read_everything(directory, expected)))}")
+        file.write_bytes(whole)
+
+
+def read_everything(directory: str, expected: dict[str, dict[str, bytes]]) -> set[str]:
+    """`right`, and the names of errors, of all snapshots; wrong data is an AssertionError."""
+    outcomes: set[str] = set()
+    with Repository.open(directory, cache_bytes=0) as repo:
+        try:
+            assert repo.branches()["main"] in expected
+            assert repo.resolve(next(iter(expected))[:10]) in expected
+        except errors.HeliosError as error:
+            outcomes.add(type(error).__name__)
+        for snapshot, files in expected.items():
+            try:
+                vst = repo.vst(snapshot)
+                assert {path: vst[path] for path in vst} == files, "wrong data"
+            except errors.HeliosError as error:
+                assert str(error), "no message"
+                outcomes.add(type(error).__name__)
+            else:
+                outcomes.add("right")
+    return outcomes
+
+
+def main(arguments: list[str]) -> None:
+    name, *rest = arguments
+    globals()[name](*rest)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
