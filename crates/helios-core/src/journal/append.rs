@@ -99,7 +99,7 @@ impl Journal {
                 len: *len as u32,
                 kind,
             };
-            state.index.insert(*id, location);
+            state.index.entry(*id).or_insert(location);
         }
         if let Some(operation) = &frame.operation {
             for change in &operation.changes {

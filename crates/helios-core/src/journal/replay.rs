@@ -244,7 +244,8 @@ impl Journal {
                     let kind = Kind::from_byte(record.first().copied().unwrap_or(0))?;
                     let offset = frame_offset + offset as u64;
                     let len = record.len() as u32;
-                    state.index.insert(id, Location { segment, offset, len, kind });
+                    // The first record counts: later ones may be spliced from what rests on it.
+                    state.index.entry(id).or_insert(Location { segment, offset, len, kind });
                 }
                 Item::Operation { bytes } => {
                     for change in Operation::decode(bytes)?.changes {
