@@ -31,7 +31,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES_MIN = 10_000
-FILE_BYTES_MAX = 4 << 20
+FILE_BYTES_MAX = 2 << 20
 """Larger files are left out: a few compiled libraries would outweigh all that people write."""
 LINES_SHOWN_MAX = 14
 CHANGED, ADDED, DELETED, RENAMED = 40, 12, 8, 5
@@ -313,10 +313,9 @@ def demonstrate(base: Path, check: Check) -> None:
     check.equal("diff", edited, found)
 
     heading("Materialize: any snapshot, anywhere")
-    for number, snapshot, state in ((1, first, first_state), (2, second, second_state)):
-        out = base / f"snapshot{number}"
-        shell.show("materialize", snapshot, str(out))
-        check.same(f"materialized snapshot {number}", state, out)
+    out = base / "first"
+    shell.show("materialize", first, str(out))
+    check.same("materialized snapshot 1", first_state, out)
 
     heading("Restore: back to the first snapshot, and forth again")
     shell.show("restore", first)
