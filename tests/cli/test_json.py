@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helios.cli.json_text import dumps
 
 if TYPE_CHECKING:
     from cli.conftest import Run
@@ -222,15 +221,3 @@ JSON = st.recursive(
     | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
 )
-
-
-@given(JSON)
-def test_the_text_is_that_of_the_json_module(value: object) -> None:
-    assert dumps(value) == json.dumps(value)
-    assert dumps(value, indent=2) == json.dumps(value, indent=2)
-
-
-def test_what_json_cannot_hold() -> None:
-    with pytest.raises(TypeError, match="bytes"):
-        dumps([b"x"])
-    assert dumps("\udcff") == '"\\udcff"'

@@ -42,7 +42,10 @@ def main(arguments: list[str] | None = None) -> int:
 
         # A command ends before its cycles matter; looking for them would cost it milliseconds.
         gc.disable()
-        return run(arguments)
+        code = run(arguments)
+        # Nor are they looked for when the process ends: that would cost milliseconds, too.
+        gc.freeze()
+        return code
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:

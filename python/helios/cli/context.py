@@ -134,7 +134,7 @@ class Context:
 
     def report(self, data: dict[str, object]) -> None:
         """Prints the `--json` output."""
-        from helios.cli.json_text import dumps
+        from json import dumps
 
         told = [{"path": path, "reason": reason} for path, reason in self._warnings]
         indent = 2 if self.terminal.is_terminal else None

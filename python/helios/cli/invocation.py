@@ -99,7 +99,7 @@ def _tell(failure: Failure, arguments: list[str], terminal: Terminal) -> None:
         # What is written to may be what failed: the message goes to standard error.
         abandon_output()
     if "--json" in options:
-        from helios.cli.json_text import dumps
+        from json import dumps
 
         about = {"code": failure.code, "message": failure.message}
         print(dumps({"error": about}), file=sys.stderr)
