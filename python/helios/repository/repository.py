@@ -447,10 +447,7 @@ def _require_empty(target: str) -> bool:
     """Whether the directory is still to be made. Raises `TargetNotEmpty` if it holds anything."""
     try:
         with os.scandir(target) as entries:
-            if next(entries, None) is not None:
-                raise errors.TargetNotEmpty(
-                    f"{target} is not empty; give a directory that is new or empty"
-                )
+            is_empty = next(entries, None) is None
     except FileNotFoundError:
         return True
     except NotADirectoryError:
@@ -459,6 +456,8 @@ def _require_empty(target: str) -> bool:
         raise errors.ReadOnlyRepository(f"{target}: {error.strerror}") from error
     except OSError as error:
         raise errors.StorageError(f"{target}: {error.strerror}", errno=error.errno) from error
+    if not is_empty:
+        raise errors.TargetNotEmpty(f"{target} is not empty; give a directory that is new or empty")
     return False
 
 

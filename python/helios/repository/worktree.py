@@ -253,8 +253,25 @@ class Worktree:
         target = self._repository.snapshot(revision)
         chosen = None if paths is None else [self._inside(path, target) for path in paths]
         safety, warned = (None, []) if dry_run else self._secure(f"restore {target.id[:12]}")
-        written, deleted, warnings = self._core.restore(target.id, chosen, dry_run=dry_run)
+        written, deleted, warnings = self._bring(target.id, chosen, safety, dry_run=dry_run)
         return Restored(target, safety, written, deleted, warned + _warnings(warnings))
+
+    def _bring(
+        self,
+        target: str,
+        paths: list[bytes] | None,
+        safety: Snapshot | None,
+        *,
+        dry_run: bool = False,
+    ) -> tuple[list[str], list[str], list[tuple[str, str]]]:
+        """Brings the disk to a snapshot; if that fails half way, the error names the safety one."""
+        try:
+            return self._core.restore(target, paths, dry_run=dry_run)
+        except errors.HeliosError as error:
+            if safety is not None:
+                # No branch need hold it.
+                error.args = (f"{error}; what was on disk before is snapshot {safety.id}",)
+            raise
 
     def _inside(self, path: Path, target: Snapshot) -> bytes:
         """A path as the tree names it: relative to the root. It must be there or in the target."""
@@ -298,7 +315,7 @@ class Worktree:
         target = self._engine.branch(branch)
         if target is None:
             return Switched(branch, None, safety, [], [], warned)
-        written, deleted, warnings = self._core.restore(target, None, dry_run=False)
+        written, deleted, warnings = self._bring(target, None, safety)
         self._follow(branch, target)
         snapshot = self._engine.snapshot(target)
         return Switched(branch, snapshot, safety, written, deleted, warned + _warnings(warnings))
