@@ -124,9 +124,9 @@ def flip_in_l2(directory: str, states: str, *names: str) -> None:
         file = Path(directory, ".helios", "l2", name)
         whole = file.read_bytes()
         for _ in range(40 if file.suffix in {".sst", ".blob"} else 8):
-            content = bytearray(whole)
-            content[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
-            file.write_bytes(content)
+            damaged = bytearray(whole)
+            damaged[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
+            file.write_bytes(damaged)
             say(f"{name} {' '.join(sorted(read_everything(directory, expected)))}")
         file.write_bytes(whole)
 

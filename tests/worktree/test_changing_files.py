@@ -1,4 +1,4 @@
-"""Files that change while they are committed: a snapshot holds a state that was there, or a warning."""
+"""Files that change while they are committed: a snapshot holds a state that was there."""
 
 from __future__ import annotations
 

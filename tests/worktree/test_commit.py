@@ -203,7 +203,7 @@ def test_an_unreadable_file_keeps_its_last_content_with_a_warning(
 
 
 def test_a_worktree_that_vanished_is_an_error(
-    repo: Repository, worktree: Worktree, place: Path, tmp_path: Path
+    worktree: Worktree, place: Path, tmp_path: Path
 ) -> None:
     (place / "a").write_bytes(b"1")
     worktree.commit()
@@ -242,6 +242,7 @@ def test_a_branch_that_others_moved_is_not_taken_back(
     with pytest.raises(errors.BranchMoved) as caught:
         worktree.commit()
     assert repo.read("main", "by an agent") == b"1"
+    assert caught.value.snapshot is not None
     assert repo.read(caught.value.snapshot, "a") == b"2"
     assert worktree.status().head == repo.resolve("main")
     switched = worktree.switch("main")

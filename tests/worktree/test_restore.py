@@ -1,4 +1,4 @@
-"""Restore and switch: never lose what is on disk, never touch what is ignored, never leave the root."""
+"""Restore and switch: nothing on disk is lost, nothing ignored touched, the root never left."""
 
 from __future__ import annotations
 
