@@ -76,8 +76,10 @@ fmt: $(VENV)/.packages ## Format the sources
 	$(BIN)/ruff format --quiet .
 	cargo fmt --all
 
-bench: setup ## Measure what README and docs/BENCHMARKS.md state
-	@$(BIN)/python -m helios.bench
+bench: setup ## Measure what README and docs/BENCHMARKS.md state; BENCH=--quick for its options
+	@cargo build --quiet --release --locked -p helios-core --example floor
+	@$(BIN)/python -m helios.bench \
+		--floor "$${CARGO_TARGET_DIR:-target}/release/examples/floor" $(BENCH)
 
 fuzz: $(VENV)/.toolchain ## Run each fuzz target for FUZZ_SECONDS (60)
 	@tools/fuzz.sh $(FUZZ_SECONDS)

@@ -35,7 +35,7 @@ ENVIRONMENT_READERS = ("helios.cli", "helios.server", "helios.git.remote_helper"
 
 RUST_LEVELS = (
     {"error", "id", "platform"},
-    {"object", "metrics"},
+    {"object", "metrics", "threads"},
     {"store"},
     {"cache", "journal"},
     {"tree"},

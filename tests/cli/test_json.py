@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from helios.cli.json_text import dumps
 
 if TYPE_CHECKING:
     from cli.conftest import Run
@@ -212,25 +207,3 @@ def test_warnings_are_in_the_object_and_else_on_standard_error(run: Run, project
         result = run("commit", "--quiet")
     assert (result.code, result.out) == (0, "")
     assert result.err.startswith("helios-cli: warning: control: ")
-
-
-JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-)
-
-
-@given(JSON)
-def test_the_text_is_that_of_the_json_module(value: object) -> None:
-    assert dumps(value) == json.dumps(value)
-    assert dumps(value, indent=2) == json.dumps(value, indent=2)
-
-
-def test_what_json_cannot_hold() -> None:
-    with pytest.raises(TypeError, match="bytes"):
-        dumps([b"x"])
-    assert dumps("\udcff") == '"\\udcff"'

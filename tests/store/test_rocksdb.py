@@ -47,9 +47,16 @@ def held(store: Store, *names: object) -> list[bool]:
 
 def run_python(script: str, *arguments: object) -> subprocess.Popen[str]:
     """A process that can import helios and this directory, with pipes."""
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(PYTHON_ROOT), str(Path(__file__).parent)])
+    here = [str(PYTHON_ROOT), str(Path(__file__).parent)]
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        # A measured process imports what coverage needs.
+        if not name.startswith("COVERAGE_")
     }
+    environment["PYTHONPATH"] = os.pathsep.join(
+        [*filter(None, [os.environ.get("PYTHONPATH")]), *here]
+    )
     return subprocess.Popen(
         [sys.executable, "-c", script, *map(str, arguments)],
         env=environment,

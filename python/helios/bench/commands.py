@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -15,12 +16,13 @@ from helios.bench.corpus import Corpus, Edits
 from helios.bench.figure import FLOOR, GIT, Figure, Limit, Measured, Unmeasurable
 from helios.bench.latencies import seconds_of
 from helios.bench.machine import cores
+from helios.bench.stream import write_stream
 from helios.bench.workbench import Workbench
 
 MS = 1000.0
 NS_PER_MS = 1e6
 START_UP = "start-up"
-PASS = "python -c pass"
+BARE = "python -c pass"
 
 
 def interleaved(count: int, works: dict[str, Callable[[], float]]) -> dict[str, float]:
@@ -36,6 +38,24 @@ def _measured(medians: dict[str, float], notes: tuple[str, ...] = ()) -> Measure
     """Milliseconds; the first is the figure, the others are references."""
     (_, value), *references = medians.items()
     return Measured(value, dict(references), notes)
+
+
+def _beside_floors(
+    bench: Workbench,
+    count: int,
+    works: dict[str, Callable[[], float]],
+    floor: Callable[[int], float],
+) -> Measured:
+    """As `_measured`; `floor` measures with a number of threads, and the best number counts."""
+    floors = {f"floor, {n} threads": partial(floor, n) for n in sorted({1, cores()})}
+    try:
+        bench.programs.require_floor()
+    except Unmeasurable as reason:
+        return _measured(interleaved(count, works), (f"floor unknown: {reason}",))
+    medians = interleaved(count, works | floors)
+    each = {name: medians.pop(name) for name in floors}
+    medians[FLOOR] = min(each.values())
+    return _measured(medians, (", ".join(f"{name}: {ms:.1f} ms" for name, ms in each.items()),))
 
 
 def _committed(bench: Workbench) -> tuple[Path, Path]:
@@ -118,7 +138,10 @@ def status(bench: Workbench) -> Measured:
     # One worktree for both: each leaves the other's directory alone.
     programs.run(programs.git("init", "-q"), root)
     (root / ".git" / "info" / "exclude").write_text(".helios/\n")
-    programs.run(programs.git_script("add -A", "commit -q -m base"), root)
+    # Into one pack: loose objects would be as many files again.
+    stream = write_stream(root.parent / "stream", [corpus.contents])
+    programs.run(programs.git("fast-import", "--quiet"), root, stream)
+    programs.run(programs.git("reset", "-q"), root)
     programs.run(programs.helios_cli("commit", "-m", "base"), root)
     by_helios, by_git = programs.helios_cli("status"), programs.git("status", "--short")
     for command in (by_helios, by_git):
@@ -129,18 +152,11 @@ def status(bench: Workbench) -> Measured:
         GIT: lambda: programs.seconds(by_git, root) * MS,
         START_UP: _start_up(bench),
     }
-    threads = cores()
 
-    def scan() -> float:
+    def scan(threads: int) -> float:
         return programs.floor_ns("scan", root, threads, 1)[0] / NS_PER_MS
 
-    notes = f"floor: readdir and lstat on {threads} threads; start-up: helios-cli --version"
-    try:
-        scan()
-        works[FLOOR] = scan
-    except Unmeasurable as reason:
-        notes = f"floor unknown: {reason}"
-    return _measured(interleaved(sizes.statuses, works), (notes,))
+    return _beside_floors(bench, sizes.statuses, works, scan)
 
 
 def materialize(bench: Workbench) -> Measured:
@@ -156,29 +172,15 @@ def materialize(bench: Workbench) -> Measured:
             trees.add(snapshot.tree_id)
             return seconds_of(lambda: repository.materialize(snapshot, out)) * MS
 
-    def creating(threads: int) -> Callable[[], float]:
-        def work() -> float:
-            out = bench.fresh("created")
-            return bench.programs.floor_ns("create", source, out, threads)[0] / NS_PER_MS
-
-        return work
+    def create(threads: int) -> float:
+        out = bench.fresh("created")
+        return bench.programs.floor_ns("create", source, out, threads)[0] / NS_PER_MS
 
     works = {"helios": by_helios, GIT: _checkout(bench)}
-    floors = {f"floor on {count} threads": creating(count) for count in sorted({1, cores()})}
-    notes = []
-    try:
-        creating(1)()
-        works |= floors
-    except Unmeasurable as reason:
-        notes.append(f"floor unknown: {reason}")
-    medians = interleaved(bench.sizes.checkouts, works)
-    if measured := [medians.pop(name) for name in floors if name in medians]:
-        medians[FLOOR] = min(measured)
-        each = zip(floors, measured, strict=True)
-        notes.append(", ".join(f"{name}: {ms:.1f} ms" for name, ms in each))
+    measured = _beside_floors(bench, bench.sizes.checkouts, works, create)
     [tree] = trees
     bench.record("materialized", tree)
-    return _measured(medians, tuple(notes))
+    return measured
 
 
 def materialize_command(bench: Workbench) -> Measured:
@@ -187,10 +189,8 @@ def materialize_command(bench: Workbench) -> Measured:
     of_helios, _ = _committed(bench)
 
     def by_helios() -> float:
-        out = bench.fresh("materialized")
-        return (
-            programs.seconds(programs.helios_cli("materialize", "main", str(out)), of_helios) * MS
-        )
+        command = programs.helios_cli("materialize", "main", str(bench.fresh("materialized")))
+        return programs.seconds(command, of_helios) * MS
 
     return _measured(
         interleaved(bench.sizes.checkouts, {"helios": by_helios, GIT: _checkout(bench)})
@@ -217,7 +217,7 @@ def version(bench: Workbench) -> Measured:
     python = programs.python("-c", "pass")
     works = {
         "helios": _start_up(bench),
-        PASS: lambda: programs.seconds(python, bench.directory) * MS,
+        BARE: lambda: programs.seconds(python, bench.directory) * MS,
     }
     # The first of each reads from disk, and compiles.
     interleaved(1, works)
@@ -238,5 +238,5 @@ FIGURES = (
     ),
     Figure("materialize, the call", "ms", materialize, Limit(1, GIT), Limit(1.15, FLOOR)),
     Figure("helios-cli materialize", "ms", materialize_command, Limit(1, GIT)),
-    Figure("helios-cli --version", "ms", version, Limit(100), Limit(2, PASS)),
+    Figure("helios-cli --version", "ms", version, Limit(100), Limit(2, BARE)),
 )

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import resource
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from statistics import median
 from threading import Event, Thread
 from time import perf_counter
 
 from helios.bench.committer import maintain, on_corpus
 from helios.bench.figure import FLOOR, Figure, Limit, Measured, Unmeasurable
-from helios.bench.latencies import Rounds
+from helios.bench.latencies import NS_PER_US, Rounds, percentile
 from helios.bench.workbench import Workbench
 
-COMMITS_A_TURN = 20
-"""Commits between two looks at whether maintenance still runs."""
+COMMITS_A_PROCESS = 2000
+"""Commits of the floor program between two looks at whether maintenance still runs."""
 
 
 @contextmanager
@@ -33,6 +36,16 @@ def busy_thread() -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
+
+
+def preemptions() -> int:
+    """How often the system took the processor away from this thread; 0 where it does not tell.
+
+    On a machine with more to do than processors, that is what the highest latencies are made of.
+    """
+    if sys.platform != "linux":
+        return 0
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nivcsw
 
 
 def _beside_floor(bench: Workbench, *, busy: bool) -> Measured:
@@ -73,31 +86,59 @@ def during_maintenance(bench: Workbench) -> Measured:
     """Commits while another process moves the journal into L2."""
     worker = on_corpus(bench)
     command = bench.programs.maintenance(worker.root)
-    latencies: list[int] = []
-    runs, seconds = 0, 0.0
-    while len(latencies) < bench.sizes.maintained_commits:
-        # What maintenance finds to do.
-        worker.run(2 * bench.sizes.commits)
-        start = perf_counter()
-        with bench.programs.start(command) as process:
-            while process.poll() is None:
-                latencies += worker.run(COMMITS_A_TURN)
-        seconds += perf_counter() - start
-        runs += 1
-        if process.returncode:
-            raise AssertionError(f"maintenance ended with {process.returncode}")
+    durations: list[float] = []
+
+    def beside(work: Callable[[], list[int]], enough: int) -> Rounds:
+        samples: list[int] = []
+        while len(samples) < enough:
+            # What maintenance finds to do.
+            worker.run(2 * bench.sizes.commits)
+            start = perf_counter()
+            process = bench.programs.start(command)
+            try:
+                while process.running():
+                    samples += work()
+            finally:
+                process.stop()
+            durations.append(perf_counter() - start)
+        rounds = Rounds()
+        rounds.add(samples)
+        return rounds
+
+    calm: list[int] = []
+
+    def commit() -> list[int]:
+        before = preemptions()
+        samples = worker.run(1)
+        if preemptions() == before:
+            calm.extend(samples)
+        return samples
+
+    enough = bench.sizes.maintained_commits
+    commits = beside(commit, enough)
+    references = {}
+    file = bench.fresh("floor")
+    try:
+        floor = beside(lambda: bench.programs.floor_ns("commit", file, COMMITS_A_PROCESS), enough)
+        references[FLOOR] = floor.pooled_us(0.999)
+        said = f"floor beside maintenance: {floor.describe()}, worst {floor.pooled_us(1):.0f} us"
+    except Unmeasurable as reason:
+        said = f"floor unknown: {reason}"
     maintain(bench, worker.repository)
     quiet = Rounds()
-    quiet.add(worker.run(min(len(latencies), bench.sizes.maintained_commits)))
-    rounds = Rounds()
-    rounds.add(latencies)
-    worst = max(latencies) / 1000
+    quiet.add(worker.run(enough))
+    references["without maintenance"] = quiet.pooled_us(0.999)
     return Measured(
-        rounds.pooled_us(0.999),
-        {"without": quiet.pooled_us(0.999)},
+        commits.pooled_us(0.999),
+        references,
         (
-            f"{rounds.describe()}, worst {worst:.0f} us",
-            f"{runs} runs of maintenance, {seconds / runs:.2f} s each",
+            f"{commits.describe()}, worst {commits.pooled_us(1):.0f} us",
+            (
+                f"{len(commits) - len(calm)} commits were interrupted by the scheduler; "
+                f"p99.9 of the others {percentile(calm, 0.999) / NS_PER_US:.1f} us"
+            ),
+            said,
+            f"{len(durations)} runs of maintenance, {median(durations):.2f} s each",
         ),
     )
 

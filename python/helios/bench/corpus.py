@@ -1,4 +1,4 @@
-"""The files that the benchmark works on: text that resembles source code, the same for each seed."""
+"""The files that the benchmark works on: text like source code, the same for each seed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 TEXT_BYTES_MIN = 1 << 10
 TEXT_BYTES_MAX = 4 << 10
 WORDS = 3000
-SYLLABLES = "ba ce di fo gu ha je ki lo mu na pe qui ro su ta ve wi xo yu zen ter ing con".split()
+SYLLABLES = "ba ce di fo gu ha je ki lo mu na pe qui ro su ta ve wi xo yu zen ter ing con"
 SHAPES = (
     "{0} = {1}({2}, {3})",
     "    {0}.{1}({2})",
@@ -26,8 +26,9 @@ class Writer:
 
     def __init__(self, seed: str) -> None:
         """Texts of the same seed are equal."""
-        self._random = random.Random(seed)  # noqa: S311: no secret
-        self._words = ["".join(self._random.choices(SYLLABLES, k=1 + n % 4)) for n in range(WORDS)]
+        self._random = random.Random(seed)  # noqa: S311
+        syllables = SYLLABLES.split()
+        self._words = ["".join(self._random.choices(syllables, k=1 + n % 4)) for n in range(WORDS)]
 
     def line(self) -> bytes:
         """A line of some 30 bytes, with its end."""

@@ -48,7 +48,7 @@ def _memory() -> str:
 
 def file_system(path: Path) -> str:
     """The type and device of the file system that holds `path`."""
-    device = os.stat(path).st_dev
+    device = path.stat().st_dev
     wanted = f"{os.major(device)}:{os.minor(device)}"
     try:
         for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():

@@ -17,10 +17,52 @@ from time import perf_counter
 import helios
 from helios.bench.figure import Unmeasurable
 
-GIT_OPTIONS = (
-    "-c user.name=bench -c user.email=bench@localhost -c init.defaultBranch=main"
-    " -c gc.auto=0 -c maintenance.auto=false -c core.excludesFile="
-).split()
+GIT_SETTINGS = (
+    "user.name=bench",
+    "user.email=bench@localhost",
+    "init.defaultBranch=main",
+    "gc.auto=0",
+    "maintenance.auto=false",
+)
+
+
+class Started:
+    """A process that runs beside this one, and is spoken to through pipes."""
+
+    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
+        """Starts it."""
+        self._command = command
+        self._process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+
+    def running(self) -> bool:
+        """Whether it has not ended. Raises `CalledProcessError` if it has failed."""
+        code = self._process.poll()
+        if code:
+            raise subprocess.CalledProcessError(code, self._command)
+        return code is None
+
+    def expect(self, line: bytes) -> None:
+        """Waits for a line. Raises `OSError` if another one comes, or none."""
+        found = self._process.stdout.readline() if self._process.stdout else b""
+        if found != line:
+            raise OSError(f"{' '.join(self._command)} said {found!r}, not {line!r}")
+
+    def tell(self, line: bytes) -> None:
+        """Sends a line."""
+        if self._process.stdin:
+            self._process.stdin.write(line)
+            self._process.stdin.flush()
+
+    def rest(self) -> bytes:
+        """The rest of its output, when it has ended."""
+        return self._process.communicate()[0]
+
+    def stop(self) -> None:
+        """Ends it, if it has not ended."""
+        with self._process:
+            self._process.kill()
 
 
 class Programs:
@@ -31,7 +73,7 @@ class Programs:
         home.mkdir(parents=True)
         self._floor = floor
         self._git = shutil.which("git")
-        found = [os.path.dirname(program) for program in (self._git,) if program]
+        found = [str(Path(program).parent) for program in (self._git,) if program]
         self.environment = {
             "HOME": str(home),
             "LANG": "C.UTF-8",
@@ -52,8 +94,7 @@ class Programs:
                 cwd=directory,
                 env=self.environment,
                 stdin=file,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                capture_output=True,
             ).stdout
 
     def seconds(self, command: list[str], directory: Path) -> float:
@@ -62,11 +103,9 @@ class Programs:
         self.run(command, directory)
         return perf_counter() - start
 
-    def start(self, command: list[str]) -> subprocess.Popen[bytes]:
-        """Starts a command that is spoken to through pipes."""
-        return subprocess.Popen(
-            command, env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+    def start(self, command: list[str]) -> Started:
+        """Starts a command that runs beside this process."""
+        return Started(command, self.environment)
 
     def python(self, *arguments: str) -> list[str]:
         """The command that runs this Python."""
@@ -84,7 +123,8 @@ class Programs:
         """The command that runs git, without automatic gc."""
         if self._git is None:
             raise Unmeasurable("git is not installed")
-        return [self._git, *GIT_OPTIONS, *arguments]
+        options = [part for setting in GIT_SETTINGS for part in ("-c", setting)]
+        return [self._git, *options, *arguments]
 
     def git_script(self, *commands: str) -> list[str]:
         """Git commands one after the other, in one shell, as a person or an agent runs them."""
@@ -98,11 +138,15 @@ class Programs:
         except Unmeasurable as reason:
             return str(reason)
 
-    def floor_ns(self, *arguments: str | Path | int) -> list[int]:
-        """The durations in nanoseconds that the floor program measures."""
+    def require_floor(self) -> Path:
+        """The floor program. Raises `Unmeasurable` if it is not there."""
         if self._floor is None or not self._floor.exists():
             raise Unmeasurable("the floor program is not built; `make bench` builds it")
-        command = [str(self._floor), *map(str, arguments)]
+        return self._floor
+
+    def floor_ns(self, *arguments: str | Path | int) -> list[int]:
+        """The durations in nanoseconds that the floor program measures."""
+        command = [str(self.require_floor()), *map(str, arguments)]
         return [int(line) for line in self.run(command, Path.cwd()).split()]
 
     def maintenance(self, directory: Path) -> list[str]:

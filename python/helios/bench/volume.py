@@ -15,6 +15,7 @@ from typing import Any
 from helios.bench.committer import TIME_US, committer, maintain
 from helios.bench.corpus import Edits
 from helios.bench.figure import GIT, Figure, Limit, Measured, Unmeasurable
+from helios.bench.stream import write_stream
 from helios.bench.workbench import Workbench
 from helios.bench.written import at_device, counted
 
@@ -124,22 +125,6 @@ def libgit2(bench: Workbench) -> float:
     return written.asked / count
 
 
-def _stream(path: Path, commits: list[dict[str, bytes]], parent: str) -> Path:
-    """A fast-import stream (git-fast-import(1))."""
-    with open(path, "xb") as file:
-        for number, files in enumerate(commits):
-            when = TIME_US // 1_000_000 + number
-            file.write(b"commit refs/heads/main\n")
-            file.write(f"committer bench <bench@localhost> {when} +0000\n".encode())
-            file.write(b"data 4\nedit\n")
-            if parent and not number:
-                file.write(f"from {parent}\n".encode())
-            for name, content in files.items():
-                file.write(f"M 100644 inline {name}\ndata {len(content)}\n".encode())
-                file.write(content + b"\n")
-    return path
-
-
 def fast_import(bench: Workbench) -> float:
     """One git fast-import for all commits, into one pack."""
     programs, corpus = bench.programs, bench.corpus
@@ -147,11 +132,11 @@ def fast_import(bench: Workbench) -> float:
     root.mkdir()
     programs.run(programs.git("init", "-q", "--bare"), root)
     load = programs.git("-c", "fastimport.unpackLimit=1", "fast-import", "--quiet")
-    programs.run(load, root, _stream(root / "base.stream", [corpus.contents], ""))
+    programs.run(load, root, write_stream(root / "base.stream", [corpus.contents]))
     edits = Edits(f"{bench.seed} git", corpus.contents)
     count = bench.sizes.commits
     changes = [dict([next(edits)]) for _ in range(count)]
-    stream = _stream(root / "edits.stream", changes, "refs/heads/main^0")
+    stream = write_stream(root / "edits.stream", changes, "refs/heads/main^0")
     with counted() as written:
         programs.run(load, root, stream)
     return written.asked / count

@@ -44,7 +44,7 @@ class Sizes:
     status_files: int = 100_000
     status_directories: int = 1_000
     statuses: int = 10
-    checkouts: int = 5
+    checkouts: int = 3
     starts: int = 20
 
 

@@ -49,7 +49,7 @@ def counted() -> Iterator[Written]:
 
 def at_device(directory: Path) -> int:
     """Bytes that the device below `directory` has received since it started, from everybody."""
-    device = os.stat(directory).st_dev
+    device = directory.stat().st_dev
     path = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}/stat")
     os.sync()
     try:

@@ -1,8 +1,8 @@
 """The command line, `helios-cli`, also installed as `helios`.
 
 Start-up is part of the interface: agents call this hundreds of times an hour. `--version` is
-answered here, and everything else imports only what its own command needs: no `argparse` for
-arguments that are well-formed, no `json` for plain values, and the repository when it is opened.
+answered here, and everything else imports only what its own command needs: `json` for `--json`,
+and the repository when it is opened.
 
 Exit codes are those of `helios.errors`, and beside them
 
@@ -42,7 +42,10 @@ def main(arguments: list[str] | None = None) -> int:
 
         # A command ends before its cycles matter; looking for them would cost it milliseconds.
         gc.disable()
-        return run(arguments)
+        code = run(arguments)
+        # Nor are they looked for when the process ends: that would cost milliseconds, too.
+        gc.freeze()
+        return code
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:

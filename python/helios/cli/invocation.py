@@ -6,13 +6,11 @@ from __future__ import annotations
 import sys
 
 from helios.cli.terminal import Terminal, abandon_output
-from helios.errors import HeliosError, Usage
+from helios.errors import HeliosError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from helios.cli.failure import Failure
-
-_WITH_VALUE = frozenset({"-C", "--durability"})
 
 
 def run(arguments: list[str]) -> int:
@@ -41,32 +39,12 @@ def run(arguments: list[str]) -> int:
 
 
 def _command(arguments: list[str], terminal: Terminal) -> int:
-    position = _command_position(arguments)
-    before = arguments if position is None else arguments[:position]
-    if position is not None and arguments[position] == "help":
-        wanted = arguments[position + 1 : position + 2]
-        arguments = [*before, *wanted, "--help"]
-        position = len(before) if wanted else None
-    if position is None:
-        if "-h" in arguments or "--help" in arguments:
-            from helios.cli.overview import overview
+    from helios.cli.arguments import parse
 
-            terminal.write(overview())
-            return 0
-        if "-V" in arguments or "--version" in arguments:
-            from helios import __version__
-
-            terminal.line(f"helios-cli {__version__}")
-            return 0
-        raise Usage("which command? `helios-cli --help` lists them")
-    from helios.cli.arguments import command_module, parse
-
-    name = arguments[position]
-    module = command_module(name)
     try:
-        values = parse(name, module, [*before, *arguments[position + 1 :]])
+        module, values = parse(arguments)
     except SystemExit:
-        # argparse has shown the help of the command.
+        # argparse has shown the help or the version.
         return 0
     from helios.cli.context import Context
 
@@ -81,16 +59,6 @@ def _command(arguments: list[str], terminal: Terminal) -> int:
     return code
 
 
-def _command_position(arguments: list[str]) -> int | None:
-    """Where the command's name stands; None if options are all there is."""
-    position = 0
-    while position < len(arguments) and arguments[position] != "--":
-        if not arguments[position].startswith("-"):
-            return position
-        position += 2 if arguments[position] in _WITH_VALUE else 1
-    return None
-
-
 def _tell(failure: Failure, arguments: list[str], terminal: Terminal) -> None:
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     try:
@@ -99,7 +67,7 @@ def _tell(failure: Failure, arguments: list[str], terminal: Terminal) -> None:
         # What is written to may be what failed: the message goes to standard error.
         abandon_output()
     if "--json" in options:
-        from helios.cli.json_text import dumps
+        from json import dumps
 
         about = {"code": failure.code, "message": failure.message}
         print(dumps({"error": about}), file=sys.stderr)

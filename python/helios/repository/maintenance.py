@@ -8,15 +8,20 @@ next one, and finds what it has done already.
 
 from __future__ import annotations
 
+import sys
+
 from helios import errors
 from helios.repository.result import Result
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from typing import Any
 
     from helios._core import Engine
     from helios.store import Store
+
+    Aside = Callable[[Callable[[], Any]], Any]
 
 
 class Maintained(Result):
@@ -34,30 +39,49 @@ class Maintained(Result):
         self.elapsed_s = elapsed_s
 
 
-def run(engine: Engine, store: Store, *, close: bool = False) -> Maintained:
-    """Moves all that is committed now from the journal into `store`, which is open for writing.
+def directly(work: Callable[[], Any]) -> Any:
+    """Does the work in this thread."""
+    return work()
+
+
+def run(
+    engine: Engine,
+    open_store: Callable[[], Store],
+    *,
+    close: bool = True,
+    aside: Aside = directly,
+) -> Maintained:
+    """Moves all that is committed now from the journal into a store that is opened for writing.
 
     With `close` the store is closed afterwards, which may compact it; what that writes counts.
+    `aside` does the heavy work, which is all that is not done under the journal's lock.
     """
     from time import perf_counter
 
     start = perf_counter()
     written_before = _bytes_written()
+    store = aside(open_store)
     try:
-        segments, objects, new_objects = _move(engine, store)
+        segments, objects, new_objects = _move(engine, store, aside)
     finally:
         if close:
-            store.close()
+            aside(store.close)
     bytes_written = _bytes_written() - written_before
     engine.count_l2_bytes(bytes_written)
     return Maintained(segments, objects, new_objects, bytes_written, perf_counter() - start)
 
 
-def _move(engine: Engine, store: Store) -> tuple[int, int, int]:
+def _move(engine: Engine, store: Store, aside: Aside) -> tuple[int, int, int]:
     """Segments and objects moved, and how many objects were new."""
     segments = engine.seal_journal()
     if not segments:
         return 0, 0, 0
+    objects, new_objects = aside(lambda: _store(engine, store, segments))
+    engine.discard_journal(segments[-1])
+    return len(segments), objects, new_objects
+
+
+def _store(engine: Engine, store: Store, segments: list[int]) -> tuple[int, int]:
     objects = 0
     new_objects = 0
     references: dict[bytes, bytes | None] = {}
@@ -79,8 +103,7 @@ def _move(engine: Engine, store: Store) -> tuple[int, int, int]:
     store.put_references(references)
     store.put_operations(operations)
     store.flush()
-    engine.discard_journal(segments[-1])
-    return len(segments), objects, new_objects
+    return objects, new_objects
 
 
 def _bytes_written() -> int:
@@ -95,14 +118,31 @@ def _bytes_written() -> int:
     return 0
 
 
+def _yield_to_commits() -> None:
+    """Gives this thread, and those that RocksDB starts from it, the lowest priority.
+
+    Only this thread: the one that takes the journal's lock must not be kept waiting with it.
+    """
+    import os
+    import threading
+
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+
+
 def main(arguments: list[str]) -> int:
     """Runs maintenance on the repository whose directory is the only argument."""
+    from concurrent.futures import ThreadPoolExecutor
+
     from helios.repository.repository import Repository
 
     [directory] = arguments
     try:
-        with Repository.at(directory) as repository:
-            repository.maintenance()
+        with (
+            Repository.at(directory) as repository,
+            ThreadPoolExecutor(1, initializer=_yield_to_commits) as worker,
+        ):
+            repository.maintenance(aside=lambda work: worker.submit(work).result())
     except errors.StoreBusy:
         # Somebody else does it.
         return 0
@@ -112,6 +152,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    import sys
-
     raise SystemExit(main(sys.argv[1:]))

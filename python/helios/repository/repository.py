@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Literal, Self
 
     from helios._core import VST, Diff
-    from helios.repository.maintenance import Maintained
+    from helios.repository.maintenance import Aside, Maintained
     from helios.repository.worktree import PathWarning, Restored, Worktree
     from helios.store import Store
 
@@ -365,19 +365,28 @@ class Repository:
             raise
         return Materialized(found, target, files, size, [PathWarning(pair) for pair in warnings])
 
-    def maintenance(self) -> Maintained:
-        """Moves the journal into the L2 store. Raises `StoreBusy` if another process does."""
-        from helios.repository.maintenance import run
+    def maintenance(self, *, aside: Aside | None = None) -> Maintained:
+        """Moves the journal into the L2 store. Raises `StoreBusy` if another process does.
 
-        if self._store is None:
+        `aside` may do the heavy work elsewhere, for instance in a thread of low priority: it calls
+        what it is given and returns the result.
+        """
+        from helios.repository.maintenance import directly, run
+
+        store = self._store
+        if store is None:
             raise errors.Refused("this repository has no L2 store")
         if self._directory is None:
-            return run(self._engine, self._store)
+            return run(self._engine, lambda: store, close=False)
         from helios.store.rocksdb import RocksStore
 
         directory = os.path.join(self._directory, "l2")
-        result = run(self._engine, RocksStore.open(directory, writable=True), close=True)
-        self._store.refresh()
+        result = run(
+            self._engine,
+            lambda: RocksStore.open(directory, writable=True),
+            aside=directly if aside is None else aside,
+        )
+        store.refresh()
         return result
 
     def stats(self) -> dict[str, dict[str, int | float | None]]:

@@ -1,4 +1,10 @@
 //! Reading objects: L1, then the journal, then L2; every object is verified against its id.
+//!
+//! The first record that was written of an object rests on objects that were there before, so
+//! first records cannot form a cycle. But a commit does not ask L2 what it has: content that comes
+//! back after maintenance is written again, perhaps as a splice of what had been spliced from it.
+//! A chain that meets itself is therefore followed once more with L2's records, the older ones,
+//! before the journal's.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,26 +16,23 @@ use crate::object::Kind;
 use crate::store::record::{Form, Record};
 use crate::store::{Object, ObjectReader};
 
-/// More splices than this on the way to one object are a cycle. Chains are written with up to
-/// `DEPTH_MAX` links, but L2 keeps the first record of an object, which may be a splice where the
-/// journal had a whole copy: then each link can be a chain of its own.
-const HOPS_MAX: usize = 1024;
-
 /// An object that is being put together from the records it is stored in.
 struct Assembly {
     /// The object that was asked for.
     id: Id,
-    /// Splices on the way to the base, the outermost first.
-    splices: Vec<Vec<u8>>,
+    /// Splices on the way to the base, the outermost first, and whose they are.
+    splices: Vec<(Id, Vec<u8>)>,
     /// What is needed next.
     wanted: Id,
+    /// Whether L2's records count before the journal's.
+    store_first: bool,
     /// Whether the object is asked for by itself, and not with many others.
     alone: bool,
 }
 
 impl Assembly {
     fn of(id: Id, alone: bool) -> Assembly {
-        Assembly { id, splices: Vec::new(), wanted: id, alone }
+        Assembly { id, splices: Vec::new(), wanted: id, store_first: false, alone }
     }
 }
 
@@ -74,7 +77,7 @@ impl Engine {
                 Step::Elsewhere(assembly) => waiting.push((at, assembly)),
             }
         }
-        let mut looked_again = false;
+        let mut looked_again_for = None;
         while !waiting.is_empty() {
             let wanted: Vec<Id> = waiting.iter().map(|(_, assembly)| assembly.wanted).collect();
             let records = match &self.store {
@@ -83,16 +86,20 @@ impl Engine {
             };
             let mut missing = None;
             let mut next = Vec::new();
-            for ((at, assembly), record) in waiting.into_iter().zip(records) {
+            for (((at, assembly), record), before) in waiting.into_iter().zip(records).zip(&wanted)
+            {
                 let step = match record {
                     Some(record) => self.step(assembly, record)?,
                     // Maintenance may have moved it since: the journal and L2 look again below.
-                    None => self.assemble(assembly)?,
+                    None => match self.journal.record(before)? {
+                        Some(record) => self.step(assembly, record)?,
+                        None => Step::Elsewhere(assembly),
+                    },
                 };
                 match step {
                     Step::Done(object) => drop(done.insert(at, object)),
                     Step::Elsewhere(assembly) => {
-                        if wanted.contains(&assembly.wanted) {
+                        if assembly.wanted == *before {
                             missing = Some((assembly.id, assembly.wanted));
                         }
                         next.push((at, assembly));
@@ -101,10 +108,10 @@ impl Engine {
             }
             waiting = next;
             if let Some((id, wanted)) = missing {
-                if looked_again {
+                if looked_again_for == Some(wanted) {
                     return Err(missing_object(id, wanted));
                 }
-                looked_again = true;
+                looked_again_for = Some(wanted);
                 self.look_again()?;
             }
         }
@@ -127,7 +134,11 @@ impl Engine {
             if let Some(base) = self.cache.get_quietly(&assembly.wanted) {
                 return self.finish(assembly, base.kind, base.depth, base.bytes.to_vec());
             }
-            let Some(record) = self.journal.record(&assembly.wanted)? else {
+            let record = match assembly.store_first {
+                true => None,
+                false => self.journal.record(&assembly.wanted)?,
+            };
+            let Some(record) = record else {
                 return Ok(Step::Elsewhere(assembly));
             };
             match self.advance(assembly, record)? {
@@ -155,13 +166,18 @@ impl Engine {
         let record = Record::parse(&bytes).map_err(|error| error.in_object(&id))?;
         let complete = match record.form {
             Form::Splice => {
-                if assembly.splices.len() >= HOPS_MAX {
+                let base = record.splice().map_err(|error| error.in_object(&id))?.base;
+                let spliced = std::mem::replace(&mut assembly.wanted, base);
+                assembly.splices.push((spliced, bytes));
+                if assembly.splices.iter().all(|(met, _)| *met != base) {
+                    return Ok(Err(assembly));
+                }
+                if assembly.store_first {
                     let reason = "its splices form a cycle".to_owned();
                     return Err(Error::CorruptObject { id, reason });
                 }
-                assembly.wanted = record.splice().map_err(|error| error.in_object(&id))?.base;
-                assembly.splices.push(bytes);
-                return Ok(Err(assembly));
+                let alone = assembly.alone;
+                return Ok(Err(Assembly { store_first: true, ..Assembly::of(id, alone) }));
             }
             Form::Chunks => {
                 let mut whole = Vec::with_capacity(record.raw_len.min(1 << 30) as usize);
@@ -184,7 +200,7 @@ impl Engine {
         let mut bytes = base;
         // The real length of the chain, whatever the records say: writers bound it by this.
         let depth = depth.saturating_add(assembly.splices.len().min(255) as u8);
-        for splice in assembly.splices.iter().rev() {
+        for (_, splice) in assembly.splices.iter().rev() {
             let record = Record::parse(splice)?;
             bytes = record
                 .splice()

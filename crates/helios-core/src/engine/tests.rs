@@ -1,5 +1,6 @@
 //! The engine end to end, without Python: commits, reopening, torn and damaged journals.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use proptest::prelude::*;
 use super::commit::CommitOptions;
 use super::*;
 use crate::error::BranchMoved;
+use crate::store::record::{put_splice, Base};
 use crate::tree::EntryKind;
 
 const CACHE_BYTES: usize = 1 << 20;
@@ -280,6 +282,148 @@ fn sealed_segments_can_be_read_and_discarded() {
     assert_eq!(other.snapshot(&first).unwrap().message, b"first");
     let anew = open(directory.path());
     assert!(matches!(anew.snapshot(&first), Err(Error::ObjectNotFound { .. })));
+}
+
+/// An L2 store in memory; counts the calls.
+#[derive(Default)]
+struct Records {
+    known: HashMap<Id, Vec<u8>>,
+    calls: Mutex<usize>,
+}
+
+impl RecordSource for Records {
+    fn records(&self, ids: &[Id]) -> Result<Vec<Option<Vec<u8>>>> {
+        *self.calls.lock() += 1;
+        Ok(ids.iter().map(|id| self.known.get(id).cloned()).collect())
+    }
+
+    fn reference(&self, _name: &[u8]) -> Result<Option<Id>> {
+        Ok(None)
+    }
+
+    fn references(&self, _prefix: &[u8]) -> Result<Vec<(Vec<u8>, Id)>> {
+        Ok(Vec::new())
+    }
+
+    fn refresh(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn chains_in_l2_are_followed_side_by_side() {
+    let (_directory, engine) = repository();
+    let mut vst = engine.vst_of_branch("main").unwrap();
+    let mut versions = Vec::new();
+    for n in 0..12 {
+        let content = format!("{}version {n}\n", "line of text\n".repeat(100));
+        write(&mut vst, &engine, "a", &content);
+        commit(&mut vst, &engine, "");
+        versions.push((Id::of_blob(content.as_bytes()), content));
+    }
+    engine.journal().seal().unwrap();
+    let mut source = Records::default();
+    for frame in engine.journal().sealed_frames(1).unwrap() {
+        source.known.extend(frame.objects);
+    }
+    // Newest first, so that all of them want the older ones in the same batch.
+    versions.reverse();
+    let ids: Vec<Id> = versions.iter().map(|(id, _)| *id).collect();
+    let reader = Engine::in_memory(CACHE_BYTES, Some(Arc::new(source)));
+    for (object, (_, content)) in reader.objects(&ids).unwrap().iter().zip(&versions) {
+        assert_eq!(&object.bytes[..], content.as_bytes());
+    }
+}
+
+#[test]
+fn content_that_comes_back_after_maintenance_stays_readable() {
+    let directory = tempfile::tempdir().unwrap();
+    Engine::init(directory.path()).unwrap();
+    let texts: Vec<String> =
+        (0..3).map(|n| format!("{}version {n}\n", "line of text\n".repeat(100))).collect();
+    let open_with = |source: &Arc<Records>| {
+        let source: Arc<dyn RecordSource> = Arc::clone(source) as Arc<dyn RecordSource>;
+        let (path, durability) = (directory.path(), Durability::Process);
+        Engine::open(path, durability, CACHE_BYTES, Some(source)).unwrap()
+    };
+    let mut source = Records::default();
+    let engine = open(directory.path());
+    let mut vst = engine.vst_of_branch("main").unwrap();
+    let mut snapshots = Vec::new();
+    for text in &texts {
+        // A second file keeps the tree nodes large enough to be spliced.
+        for n in 0..20 {
+            write(&mut vst, &engine, &format!("other{n}"), "x");
+        }
+        write(&mut vst, &engine, "a", text);
+        snapshots.push(commit(&mut vst, &engine, ""));
+    }
+    engine.journal().seal().unwrap();
+    for segment in engine.journal().sealed_segments() {
+        for frame in engine.journal().sealed_frames(segment).unwrap() {
+            source.known.extend(frame.objects);
+        }
+        engine.journal().discard(segment).unwrap();
+    }
+    drop(engine);
+    let source = Arc::new(source);
+    // Back and forth, as a restore does it: everything is written again, the other way round.
+    let engine = open_with(&source);
+    let mut vst = engine.vst(Some(snapshots[2]), None).unwrap();
+    for text in texts.iter().rev().chain(&texts) {
+        read(&vst, &engine, "a");
+        write(&mut vst, &engine, "a", text);
+        commit(&mut vst, &engine, "again");
+    }
+    let engine = open_with(&source);
+    for (snapshot, text) in snapshots.iter().zip(&texts) {
+        let vst = engine.vst(Some(*snapshot), None).unwrap();
+        assert_eq!(&read(&vst, &engine, "a"), text);
+        assert_eq!(read(&vst, &engine, "other7"), "x");
+    }
+}
+
+#[test]
+fn a_real_cycle_is_an_error() {
+    let bytes = vec![b'x'; 1000];
+    let (a, b) = (Id::of_blob(b"a"), Id::of_blob(b"b"));
+    let mut source = Records::default();
+    for (id, base) in [(a, b), (b, a)] {
+        let mut record = Vec::new();
+        let base = Base { id: base, depth: 0, bytes: &bytes };
+        put_splice(&mut record, Kind::Blob, &base, &bytes).unwrap();
+        source.known.insert(id, record);
+    }
+    let engine = Engine::in_memory(CACHE_BYTES, Some(Arc::new(source)));
+    assert!(matches!(engine.object(&a), Err(Error::CorruptObject { id, .. }) if id == a));
+}
+
+#[test]
+fn a_missing_base_is_named() {
+    let (_directory, engine) = repository();
+    let mut vst = engine.vst_of_branch("main").unwrap();
+    let text = "line of text\n".repeat(100);
+    write(&mut vst, &engine, "a", &text);
+    commit(&mut vst, &engine, "");
+    let edited = format!("{text}more\n");
+    write(&mut vst, &engine, "a", &edited);
+    commit(&mut vst, &engine, "");
+    engine.journal().seal().unwrap();
+    let mut source = Records::default();
+    for frame in engine.journal().sealed_frames(1).unwrap() {
+        source.known.extend(frame.objects);
+    }
+    let (base, id) = (Id::of_blob(text.as_bytes()), Id::of_blob(edited.as_bytes()));
+    source.known.remove(&base);
+    let reader = Engine::in_memory(CACHE_BYTES, Some(Arc::new(source)));
+    assert!(matches!(reader.object(&base), Err(Error::ObjectNotFound { id }) if id == base));
+    match reader.object(&id) {
+        Err(Error::CorruptObject { id: found, reason }) => {
+            assert_eq!(found, id);
+            assert!(reason.contains(&base.to_hex()), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

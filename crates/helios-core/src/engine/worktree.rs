@@ -316,7 +316,10 @@ impl Restore<'_, '_> {
             }
             // It was tracked, but could not be removed.
             Err(Error::IsADirectory { .. }) => {
-                self.warn(path, "a directory that holds ignored files is in the way; left as it is");
+                self.warn(
+                    path,
+                    "a directory that holds ignored files is in the way; left as it is",
+                );
                 return Ok(());
             }
             Err(error) => return Err(error),

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::frame::{self, FrameBuilder};
+use super::locations::Location;
 use super::lock::Lock;
-use super::replay::{forget_moved, is_blank, Location};
+use super::replay::{forget_moved, is_blank};
 use super::segment::{self, Segment};
 use super::{Durability, Journal, Position};
 use crate::error::{Error, Result};
@@ -93,13 +94,9 @@ impl Journal {
         state.tail = tail + len;
         for (id, offset, len) in &frame.objects {
             let kind = Kind::from_byte(bytes[*offset])?;
-            let location = Location {
-                segment: segment.number,
-                offset: tail + *offset as u64,
-                len: *len as u32,
-                kind,
-            };
-            state.index.insert(*id, location);
+            let offset = (tail + *offset as u64) as u32;
+            let location = Location { offset, len: *len as u32, kind };
+            state.locations.insert(segment.number, *id, location);
         }
         if let Some(operation) = &frame.operation {
             for change in &operation.changes {
@@ -208,6 +205,7 @@ impl Journal {
         let mut state = self.state.write();
         state.segments.insert(next, Arc::clone(&segment));
         state.begin(next);
+        state.locations.expect(next);
         state.allocated = segment::HEADER_LEN;
         forget_moved(&mut state);
         Ok((segment, segment::HEADER_LEN))

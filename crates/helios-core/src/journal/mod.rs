@@ -11,6 +11,7 @@
 
 mod append;
 pub mod frame;
+mod locations;
 mod lock;
 mod replay;
 mod sealed;
@@ -157,34 +158,31 @@ impl Journal {
     }
 
     pub fn contains(&self, id: &Id) -> bool {
-        self.state.read().index.contains_key(id)
+        self.state.read().locations.contains(id)
     }
 
     /// The stored record of an object.
     pub fn record(&self, id: &Id) -> Result<Option<Vec<u8>>> {
         let (segment, location) = {
             let state = self.state.read();
-            let Some(location) = state.index.get(id).copied() else {
+            let Some((number, location)) = state.locations.get(id) else {
                 return Ok(None);
             };
-            match state.segments.get(&location.segment) {
+            match state.segments.get(&number) {
                 Some(segment) => (Arc::clone(segment), location),
                 None => return Ok(None),
             }
         };
         let mut bytes = vec![0; location.len as usize];
-        segment.read_exact_at(&mut bytes, location.offset)?;
+        segment.read_exact_at(&mut bytes, location.offset.into())?;
         Ok(Some(bytes))
     }
 
     /// Ids of a kind whose hexadecimal form starts with `hex` (lower case).
     pub fn ids_with_prefix(&self, hex: &str, kind: Kind) -> Vec<Id> {
         let state = self.state.read();
-        let matching = state
-            .index
-            .iter()
-            .filter(|(id, location)| location.kind == kind && id.to_hex().starts_with(hex));
-        matching.map(|(id, _)| *id).collect()
+        let ids = state.locations.of_kind(kind);
+        ids.filter(|id| id.to_hex().starts_with(hex)).copied().collect()
     }
 
     /// What could not be read, and what was moved to `lost/` because of it: torn tails, and damaged
@@ -205,7 +203,7 @@ impl Journal {
             .range(..state.active)
             .filter_map(|(_, segment)| segment.byte_len().ok())
             .sum();
-        (sealed + state.tail, state.index.len())
+        (sealed + state.tail, state.locations.len())
     }
 }
 

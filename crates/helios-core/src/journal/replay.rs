@@ -5,20 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::frame::{self, Item, Operation};
+use super::locations::{Location, Locations};
 use super::segment::{self, Segment};
 use super::{sync, Journal};
 use crate::error::{Error, Result};
-use crate::id::{Id, IdMap};
+use crate::id::Id;
 use crate::object::Kind;
-
-/// Where a record is.
-#[derive(Clone, Copy, Debug)]
-pub struct Location {
-    pub segment: u64,
-    pub offset: u64,
-    pub len: u32,
-    pub kind: Kind,
-}
 
 /// A stretch of a segment that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +30,7 @@ pub struct State {
     pub sealed: bool,
     /// The active segment's file length, if it is known to hold only zeros behind the tail.
     pub allocated: u64,
-    pub index: IdMap<Location>,
+    pub locations: Locations,
     /// Values of refs: set by frames, or remembered from L2.
     pub refs: HashMap<Vec<u8>, Option<Id>>,
     pub damage: Vec<Damage>,
@@ -242,9 +234,9 @@ impl Journal {
             match item {
                 Item::Object { id, offset, record } => {
                     let kind = Kind::from_byte(record.first().copied().unwrap_or(0))?;
-                    let offset = frame_offset + offset as u64;
-                    let len = record.len() as u32;
-                    state.index.insert(id, Location { segment, offset, len, kind });
+                    let offset = (frame_offset + offset as u64) as u32;
+                    let location = Location { offset, len: record.len() as u32, kind };
+                    state.locations.insert(segment, id, location);
                 }
                 Item::Operation { bytes } => {
                     for change in Operation::decode(bytes)?.changes {
@@ -265,12 +257,9 @@ impl Journal {
 
 /// Drops what is known of segments that maintenance has moved into L2 and deleted.
 pub fn forget_moved(state: &mut State) {
-    let State { segments, index, active, .. } = state;
-    let before = segments.len();
+    let State { segments, locations, active, .. } = state;
     segments.retain(|number, segment| number == active || segment.path().is_none_or(Path::exists));
-    if segments.len() != before {
-        index.retain(|_, location| segments.contains_key(&location.segment));
-    }
+    locations.retain(|number| segments.contains_key(&number));
 }
 
 fn list_segments(directory: &Path) -> Result<Vec<u64>> {

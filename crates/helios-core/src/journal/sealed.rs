@@ -88,8 +88,8 @@ impl Journal {
                     remove_segment(&segment, damaged)?;
                 }
             }
-            let State { segments, index, .. } = &mut *state;
-            index.retain(|_, location| segments.contains_key(&location.segment));
+            let State { segments, locations, .. } = &mut *state;
+            locations.retain(|number| segments.contains_key(&number));
             Ok(())
         })
     }

@@ -55,7 +55,8 @@ fn check(
     for (name, value) in refs {
         assert_eq!(journal.reference(name), Some(Some(*value)));
     }
-    assert_eq!(journal.size().1, objects.len());
+    // An object that was appended again, to another segment, counts twice.
+    assert!(journal.size().1 >= objects.len());
     assert!(journal.damage().is_empty());
     Ok(())
 }

@@ -14,8 +14,9 @@ from helios.errors import NotARepository
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
     from helios import Repository, Snapshot
-    from helios.cli.arguments import Declarations
     from helios.cli.context import Context
 
 DESCRIPTION = """\
@@ -28,7 +29,7 @@ EXAMPLES = """\
 """
 
 
-def add_arguments(parser: Declarations) -> None:
+def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "-m", "--message", action="append", help="given twice or more: paragraphs of one message"
     )

@@ -7,7 +7,8 @@ from helios.cli.quantity import counted, duration, size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from helios.cli.arguments import Declarations
+    from argparse import ArgumentParser
+
     from helios.cli.context import Context
 
 DESCRIPTION = """\
@@ -19,7 +20,7 @@ EXAMPLES = """\
 """
 
 
-def add_arguments(parser: Declarations) -> None:
+def add_arguments(parser: ArgumentParser) -> None:
     del parser  # it has no arguments of its own
 
 

@@ -9,7 +9,8 @@ from helios.cli.snapshots import short
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from helios.cli.arguments import Declarations
+    from argparse import ArgumentParser
+
     from helios.cli.context import Context
 
 DESCRIPTION = """\
@@ -24,7 +25,7 @@ EXAMPLES = """\
 """
 
 
-def add_arguments(parser: Declarations) -> None:
+def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("snapshot")
     parser.add_argument(
         "paths", nargs="*", default=[], metavar="path", help="only these files and directories"

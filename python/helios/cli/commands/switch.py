@@ -8,7 +8,8 @@ from helios.cli.snapshots import short
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from helios.cli.arguments import Declarations
+    from argparse import ArgumentParser
+
     from helios.cli.context import Context
 
 DESCRIPTION = """\
@@ -21,7 +22,7 @@ EXAMPLES = """\
 """
 
 
-def add_arguments(parser: Declarations) -> None:
+def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("branch")
     parser.add_argument("-c", "--create", action="store_true", help="make the branch first")
 

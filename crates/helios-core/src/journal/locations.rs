@@ -1,0 +1,63 @@
+//! Where the journal holds which object: one map per segment.
+//!
+//! One per segment, because a map of everything would stop a commit for milliseconds when it grows,
+//! and again when maintenance has moved a segment away. The oldest segment is asked first, for the
+//! first record of an object is the one that counts: later ones may be spliced from what rests on
+//! it.
+
+use std::collections::BTreeMap;
+
+use crate::id::{Id, IdMap};
+use crate::object::Kind;
+
+/// Objects that a segment of small commits holds when it is full.
+const OBJECTS_EXPECTED: usize = 40_000;
+
+/// Where a record is in its segment. Segments are sealed long before offsets outgrow 32 bits.
+#[derive(Clone, Copy, Debug)]
+pub struct Location {
+    pub offset: u32,
+    pub len: u32,
+    pub kind: Kind,
+}
+
+#[derive(Default)]
+pub struct Locations {
+    by_segment: BTreeMap<u64, IdMap<Location>>,
+}
+
+impl Locations {
+    /// The segment that holds an object's first record, and where.
+    pub fn get(&self, id: &Id) -> Option<(u64, Location)> {
+        let mut segments = self.by_segment.iter();
+        segments.find_map(|(number, map)| map.get(id).map(|location| (*number, *location)))
+    }
+
+    pub fn contains(&self, id: &Id) -> bool {
+        self.by_segment.values().any(|map| map.contains_key(id))
+    }
+
+    pub fn insert(&mut self, segment: u64, id: Id, location: Location) {
+        self.by_segment.entry(segment).or_default().entry(id).or_insert(location);
+    }
+
+    /// Makes room for a segment that is about to be filled, all at once.
+    pub fn expect(&mut self, segment: u64) {
+        self.by_segment.entry(segment).or_default().reserve(OBJECTS_EXPECTED);
+    }
+
+    /// Forgets all segments but those that `keep` names.
+    pub fn retain(&mut self, keep: impl Fn(u64) -> bool) {
+        self.by_segment.retain(|number, _| keep(*number));
+    }
+
+    /// Records in all segments; an object that has several counts for each.
+    pub fn len(&self) -> usize {
+        self.by_segment.values().map(|map| map.len()).sum()
+    }
+
+    pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Id> {
+        let all = self.by_segment.values().flatten();
+        all.filter(move |(_, location)| location.kind == kind).map(|(id, _)| id)
+    }
+}
