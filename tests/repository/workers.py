@@ -85,6 +85,14 @@ def init_at_once(directory: str) -> None:
         say(vst.commit().id)
 
 
+def worktree_commits(directory: str, name: str, count: str) -> None:
+    """Changes a file of its own in the worktree and commits the whole, again and again."""
+    with Repository.open(directory) as repo:
+        for number in range(int(count)):
+            Path(directory, name).write_bytes(b"%d" % number)
+            repo.worktree.commit()
+
+
 def limited(directory: str, limit: str, out: str, durability: Literal["process", "disk"]) -> None:
     """Meets a full disk, in the form of a limit to the length of files, at every kind of write."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -1,3 +1,5 @@
+"""Fixtures: a worktree, and a directory outside of it that nothing may touch."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

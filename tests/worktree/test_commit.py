@@ -6,11 +6,13 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from helios import Repository, Worktree, errors
+from repository import workers
 
 
 def paths(repo: Repository, worktree: Worktree) -> list[str]:
@@ -229,6 +231,29 @@ def test_thousands_of_files_are_committed_changed_and_committed_again(
     assert second.stats.new_objects <= 5
     assert [change.path for change in repo.diff(first, second).changed] == ["7/7"]
     assert len(repo.vst(second)) == 2_000
+
+
+def test_threads_and_processes_take_turns_on_one_worktree(
+    repo: Repository, worktree: Worktree, place: Path
+) -> None:
+    """None of them moves the branch under another, so nobody meets a conflict."""
+    worktree.commit()
+
+    def work(number: int) -> None:
+        for count in range(10):
+            (place / f"{number}").write_bytes(b"%d" % count)
+            worktree.commit()
+
+    started = [workers.start("worktree_commits", place, number, 10) for number in (100, 101)]
+    with ThreadPoolExecutor(4) as pool:
+        for future in [pool.submit(work, number) for number in range(4)]:
+            future.result(120)
+    for process in started:
+        with process:
+            process.communicate(timeout=120)
+        assert process.returncode == 0
+    assert not worktree.status().diff
+    assert [repo.read("main", f"{n}") for n in (0, 1, 2, 3, 100, 101)] == [b"9"] * 6
 
 
 def test_a_branch_that_others_moved_is_not_taken_back(
