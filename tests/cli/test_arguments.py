@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from helios import __version__
-from helios.cli.arguments import parse
+from helios.cli.arguments import command_module, read
 from helios.cli.commands import COMMANDS
+from helios.cli.parser import Parser
+from helios.errors import Usage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,19 +64,12 @@ def test_options_stand_before_or_after(run: Run, arguments: list[str]) -> None:
     [
         [],
         ["--json"],
-        ["--nope"],
-        ["--nope", "status"],
-        ["-C"],
-        ["--durability", "memory", "status"],
         ["--", "status"],
         ["comit"],
         ["commit", "--nope"],
         ["commit", "--mess", "abbreviated"],
         ["commit", "unexpected"],
         ["commit", "-m"],
-        ["commit", "-m", "-x"],
-        ["commit", "-"],
-        ["commit", "--json=yes"],
         ["commit", "--", "path"],
         ["status", "--durability", "memory"],
         ["log", "-n", "-1"],
@@ -147,47 +144,63 @@ def test_completion_knows_the_commands(run: Run, shell: str) -> None:
     assert all(name in result.out for name in COMMANDS)
 
 
+WORDS = st.sampled_from(
+    ["main", "a b", "-", "-x", "", "7", "--", "=", "human", "bash", "=7", "-1", "--no", "disk"]
+)
+
+
+@st.composite
+def command_lines(draw: st.DrawFn) -> tuple[str, list[str]]:
+    """A command, and arguments of which most are its own."""
+    name = draw(st.sampled_from(sorted(COMMANDS)))
+    options = sorted(Parser("x", command_module(name))._option_string_actions)
+    own = st.sampled_from([each for each in options if each not in {"-h", "--help"}])
+    shapes = st.one_of(
+        own,
+        WORDS,
+        st.tuples(own, WORDS).map("=".join),
+        st.tuples(own, WORDS).map("".join),
+        st.tuples(st.sampled_from(["-q", "-qq", "-c"]), own).map(
+            lambda pair: pair[0] + pair[1].lstrip("-")
+        ),
+    )
+    return name, draw(st.lists(shapes.filter(lambda each: each != "--"), max_size=5))
+
+
+@given(command_lines())
+def test_plain_arguments_mean_what_argparse_says(line: tuple[str, list[str]]) -> None:
+    name, arguments = line
+    module = command_module(name)
+    found = read(module, arguments)
+    if found is not None:
+        assert found == vars(Parser("x", module).parse_intermixed_args(arguments))
+
+
 @pytest.mark.parametrize(
-    ("name", "arguments", "expected"),
+    ("name", "arguments"),
     [
-        (
-            "commit",
-            ["-qm", "message", "--author=A", "-C", "a", "-Cb", "--json"],
-            {"message": ["message"], "author": "A", "directories": ["a", "b"], "quiet": True},
-        ),
-        ("commit", ["-m", "a", "-m", "b", "--message", ""], {"message": ["a", "b", ""]}),
-        ("commit", ["--author==A", "--message=-b"], {"author": "=A", "message": ["-b"]}),
-        ("log", ["main~2", "-n3", "--limit", "4"], {"revision": "main~2", "limit": 4}),
-        ("log", ["--oneline", "main", "-n3"], {"revision": "main", "oneline": True, "limit": 3}),
-        ("diff", ["a", "--stat", "b", "--stat"], {"old": "a", "new": "b", "stat": True}),
-        ("diff", ["a", "--", "-p"], {"old": "a", "new": None, "patch": False, "paths": ["-p"]}),
-        ("restore", ["id", "--dry-run", "a", "b"], {"snapshot": "id", "paths": ["a", "b"]}),
-        ("restore", ["id", "a", "--", "--", "-b"], {"snapshot": "id", "paths": ["a", "--", "-b"]}),
-        ("restore", ["id"], {"snapshot": "id", "paths": [], "dry_run": False}),
-        (
-            "materialize",
-            ["id", "--include", "*.py", "out", "--include", "*.c", "--exclude", "x"],
-            {"out": "out", "include": ["*.py", "*.c"], "exclude": ["x"], "paths": []},
-        ),
-        ("branch", ["-d", "name"], {"delete": "name", "name": None, "start": "@"}),
-        ("switch", ["-cq", "name", "--durability", "process"], {"branch": "name", "create": True}),
-        ("stats", ["--format=json"], {"format": "json", "json": False}),
-        ("init", [], {"directory": ".", "force": False, "directories": None}),
+        ("commit", ["-qm", "message", "--author=A", "-C", "a", "-Cb", "--json"]),
+        ("commit", ["-m", "a", "-m", "b", "--message", ""]),
+        ("log", ["main~2", "-n3", "--oneline", "--limit", "4"]),
+        ("diff", ["a", "b", "--stat", "--stat", "--exit-code"]),
+        ("restore", ["id", "--dry-run", "a", "b"]),
+        ("materialize", ["id", "out", "--include", "*.py", "--include", "*.c", "--exclude", "x"]),
+        ("branch", ["-d", "name"]),
+        ("switch", ["-cq", "name", "--durability", "process"]),
+        ("stats", ["--format=json"]),
+        ("completion", ["zsh"]),
+        ("init", []),
     ],
 )
-def test_values(name: str, arguments: list[str], expected: dict[str, object]) -> None:
-    module, values = parse([name, *arguments])
-    assert module.__name__ == f"helios.cli.commands.{name}"
-    assert expected.items() <= vars(values).items()
+def test_everyday_arguments_do_not_need_argparse(name: str, arguments: list[str]) -> None:
+    module = command_module(name)
+    found = read(module, arguments)
+    assert found == vars(Parser("x", module).parse_intermixed_args(arguments))
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_options_for_every_command_mean_the_same_on_both_sides_of_its_name(name: str) -> None:
-    required = {"switch": ["b"], "restore": ["s"], "materialize": ["s", "o"]}
-    words = ["zsh"] if name == "completion" else required.get(name, [])
-    common = ["-C", "log", "--json", "-q", "--durability", "disk"]
-    _, before = parse([*common, name, *words])
-    _, after = parse([name, *words, *common])
-    assert before == after
-    _, both = parse(["-C", "a", "-q", name, "-C", "b", *words])
-    assert (both.directories, both.quiet, both.json) == (["a", "b"], True, False)
+@pytest.mark.parametrize("arguments", [["--mess", "x"], ["-m"], ["word"], ["-m", "-x"], ["-"]])
+def test_what_is_not_plain_is_left_to_argparse(arguments: list[str]) -> None:
+    module = command_module("commit")
+    assert read(module, arguments) is None
+    with pytest.raises(Usage):
+        Parser("x", module).parse_intermixed_args(arguments)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 
 if TYPE_CHECKING:
     from cli.conftest import Run
@@ -207,3 +211,13 @@ def test_warnings_are_in_the_object_and_else_on_standard_error(run: Run, project
         result = run("commit", "--quiet")
     assert (result.code, result.out) == (0, "")
     assert result.err.startswith("helios-cli: warning: control: ")
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)

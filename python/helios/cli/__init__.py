@@ -1,8 +1,8 @@
 """The command line, `helios-cli`, also installed as `helios`.
 
 Start-up is part of the interface: agents call this hundreds of times an hour. `--version` is
-answered here, and everything else imports only what its own command needs: `json` for `--json`,
-and the repository when it is opened.
+answered here, and everything else imports only what its own command needs: no `argparse` for
+arguments that are well-formed, no `json` for plain values, and the repository when it is opened.
 
 Exit codes are those of `helios.errors`, and beside them
 

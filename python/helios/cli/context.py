@@ -15,12 +15,12 @@ from helios.errors import Refused, UnsafePath, Usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
     from collections.abc import Iterable
     from contextlib import AbstractContextManager
     from typing import Any
 
     from helios import Repository
+    from helios.cli.arguments import Values
     from helios.cli.terminal import Terminal
 
 WARNINGS_SHOWN_MAX = 20
@@ -29,7 +29,7 @@ WARNINGS_SHOWN_MAX = 20
 class Context:
     """One invocation of one command."""
 
-    def __init__(self, arguments: Namespace, terminal: Terminal) -> None:
+    def __init__(self, arguments: Values, terminal: Terminal) -> None:
         self.arguments = arguments
         self.terminal = terminal
         self.json: bool = arguments.json

@@ -20,9 +20,8 @@ _ESCAPES = {"n": "\n", "t": "\t", "b": "\b", '"': '"', "\\": "\\"}
 def last_value(file: str, section: str, key: str, depth: int = 0) -> str | None:
     """The value that wins for `section.key` (in lower case); None if it is not set."""
     try:
-        with open(file, encoding="utf-8", errors="surrogateescape", newline=None) as opened:
-            # Some editors on Windows begin it with a byte order mark.
-            text = opened.read().removeprefix("\ufeff")
+        with open(file, encoding="utf-8-sig", errors="surrogateescape", newline=None) as opened:
+            text = opened.read()
     except OSError:
         return None
     found: str | None = None

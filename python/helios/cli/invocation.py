@@ -6,11 +6,13 @@ from __future__ import annotations
 import sys
 
 from helios.cli.terminal import Terminal, abandon_output
-from helios.errors import HeliosError
+from helios.errors import HeliosError, Usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from helios.cli.failure import Failure
+
+_WITH_VALUE = frozenset({"-C", "--durability"})
 
 
 def run(arguments: list[str]) -> int:
@@ -39,12 +41,32 @@ def run(arguments: list[str]) -> int:
 
 
 def _command(arguments: list[str], terminal: Terminal) -> int:
-    from helios.cli.arguments import parse
+    position = _command_position(arguments)
+    before = arguments if position is None else arguments[:position]
+    if position is not None and arguments[position] == "help":
+        wanted = arguments[position + 1 : position + 2]
+        arguments = [*before, *wanted, "--help"]
+        position = len(before) if wanted else None
+    if position is None:
+        if "-h" in arguments or "--help" in arguments:
+            from helios.cli.overview import overview
 
+            terminal.write(overview())
+            return 0
+        if "-V" in arguments or "--version" in arguments:
+            from helios import __version__
+
+            terminal.line(f"helios-cli {__version__}")
+            return 0
+        raise Usage("which command? `helios-cli --help` lists them")
+    from helios.cli.arguments import command_module, parse
+
+    name = arguments[position]
+    module = command_module(name)
     try:
-        module, values = parse(arguments)
+        values = parse(name, module, [*before, *arguments[position + 1 :]])
     except SystemExit:
-        # argparse has shown the help or the version.
+        # argparse has shown the help of the command.
         return 0
     from helios.cli.context import Context
 
@@ -57,6 +79,16 @@ def _command(arguments: list[str], terminal: Terminal) -> int:
             context.tell_warnings()
         raise
     return code
+
+
+def _command_position(arguments: list[str]) -> int | None:
+    """Where the command's name stands; None if options are all there is."""
+    position = 0
+    while position < len(arguments) and arguments[position] != "--":
+        if not arguments[position].startswith("-"):
+            return position
+        position += 2 if arguments[position] in _WITH_VALUE else 1
+    return None
 
 
 def _tell(failure: Failure, arguments: list[str], terminal: Terminal) -> None:

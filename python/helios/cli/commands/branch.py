@@ -14,9 +14,8 @@ from helios.errors import Usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
-
     from helios import Repository
+    from helios.cli.arguments import Declarations
     from helios.cli.context import Context
 
 DESCRIPTION = """\
@@ -30,7 +29,7 @@ EXAMPLES = """\
 """
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_arguments(parser: Declarations) -> None:
     parser.add_argument("name", nargs="?", help="the branch to make; without it, list all")
     parser.add_argument(
         "start", nargs="?", default="@", help="the snapshot to make it at (default: @)"

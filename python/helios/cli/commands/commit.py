@@ -14,9 +14,8 @@ from helios.errors import NotARepository
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
-
     from helios import Repository, Snapshot
+    from helios.cli.arguments import Declarations
     from helios.cli.context import Context
 
 DESCRIPTION = """\
@@ -29,7 +28,7 @@ EXAMPLES = """\
 """
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_arguments(parser: Declarations) -> None:
     parser.add_argument(
         "-m", "--message", action="append", help="given twice or more: paragraphs of one message"
     )

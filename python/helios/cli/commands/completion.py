@@ -9,8 +9,7 @@ from helios.errors import StorageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
-
+    from helios.cli.arguments import Declarations
     from helios.cli.context import Context
 
 DESCRIPTION = """\
@@ -24,7 +23,7 @@ EXAMPLES = """\
 SHELLS = ("bash", "zsh", "fish", "tcsh")
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_arguments(parser: Declarations) -> None:
     parser.add_argument("shell", choices=SHELLS)
 
 
@@ -36,7 +35,7 @@ def run(context: Context) -> int:
             "completion scripts are written by shtab, which is not installed; "
             "`pip install shtab` installs it"
         ) from None
-    from helios.cli.arguments import parser_of_all
+    from helios.cli.parser import parser_of_all
 
     parser = parser_of_all()
     script = shtab.complete(parser, shell=context.arguments.shell)

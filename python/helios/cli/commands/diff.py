@@ -7,9 +7,8 @@ from helios.cli.changes import Changes, as_data, listing, name_status, summary
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
-
     from helios import Diff, Repository
+    from helios.cli.arguments import Declarations
     from helios.cli.context import Context
 
 DESCRIPTION = """\
@@ -27,7 +26,7 @@ EXAMPLES = """\
 """
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_arguments(parser: Declarations) -> None:
     parser.add_argument("old", nargs="?", metavar="from", help="a snapshot")
     parser.add_argument("new", nargs="?", metavar="to", help="a snapshot")
     # Only what follows `--`: before it a third word is a mistake.

@@ -8,8 +8,7 @@ from helios.cli.quoting import quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
-
+    from helios.cli.arguments import Declarations
     from helios.cli.context import Context
 
 DESCRIPTION = """\
@@ -22,7 +21,7 @@ EXAMPLES = """\
 """
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_arguments(parser: Declarations) -> None:
     parser.add_argument("directory", nargs="?", default=".", help="default: here")
     parser.add_argument("--force", action="store_true", help="also in the home directory or /")
 

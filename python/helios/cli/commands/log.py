@@ -10,10 +10,10 @@ from helios.cli.snapshots import age_of, as_data, line, paragraph
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
     from collections.abc import Iterator
 
     from helios import Repository, Snapshot
+    from helios.cli.arguments import Declarations
     from helios.cli.context import Context
 
 DESCRIPTION = """\
@@ -28,7 +28,7 @@ EXAMPLES = """\
 _PAGE = 100
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_arguments(parser: Declarations) -> None:
     from helios.cli.arguments import whole_number
 
     parser.add_argument("revision", nargs="?", help="where to begin (default: @)")

@@ -7,8 +7,7 @@ from helios.cli.quantity import counted, duration, size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
-
+    from helios.cli.arguments import Declarations
     from helios.cli.context import Context
 
 DESCRIPTION = """\
@@ -20,7 +19,7 @@ EXAMPLES = """\
 """
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_arguments(parser: Declarations) -> None:
     del parser  # it has no arguments of its own
 
 

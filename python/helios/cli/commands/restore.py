@@ -9,8 +9,7 @@ from helios.cli.snapshots import short
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
-
+    from helios.cli.arguments import Declarations
     from helios.cli.context import Context
 
 DESCRIPTION = """\
@@ -25,7 +24,7 @@ EXAMPLES = """\
 """
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_arguments(parser: Declarations) -> None:
     parser.add_argument("snapshot")
     parser.add_argument(
         "paths", nargs="*", default=[], metavar="path", help="only these files and directories"

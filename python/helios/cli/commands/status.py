@@ -11,9 +11,8 @@ from helios.cli.snapshots import age_of, short
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
-
     from helios import Repository
+    from helios.cli.arguments import Declarations
     from helios.cli.context import Context
 
 DESCRIPTION = """\
@@ -26,7 +25,7 @@ EXAMPLES = """\
 """
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_arguments(parser: Declarations) -> None:
     parser.add_argument("--exit-code", action="store_true", help="exit with 1 if anything differs")
 
 

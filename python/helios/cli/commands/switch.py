@@ -8,8 +8,7 @@ from helios.cli.snapshots import short
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
-
+    from helios.cli.arguments import Declarations
     from helios.cli.context import Context
 
 DESCRIPTION = """\
@@ -22,7 +21,7 @@ EXAMPLES = """\
 """
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_arguments(parser: Declarations) -> None:
     parser.add_argument("branch")
     parser.add_argument("-c", "--create", action="store_true", help="make the branch first")
 
