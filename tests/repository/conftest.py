@@ -1,3 +1,5 @@
+"""Fixtures: a fresh repository on disk."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

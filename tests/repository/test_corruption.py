@@ -8,7 +8,6 @@ from __future__ import annotations
 import random
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,24 +16,26 @@ from helios import Repository, errors
 from repository import workers
 
 HEX_ID = re.compile(r"[0-9a-f]{64}")
+States = dict[str, dict[str, bytes]]
+"""What each snapshot holds."""
 
 
 @pytest.fixture
-def states(repo: Repository) -> Iterator[dict[str, dict[str, bytes]]]:
+def states(repo: Repository) -> States:
     """Snapshots and what they hold: a few small files, a chain of edits, one chunked file."""
     chance = random.Random(6)
     vst = repo.vst()
-    found: dict[str, dict[str, bytes]] = {}
+    found: States = {}
     for number in range(8):
         vst[f"d/{number}"] = chance.randbytes(200)
         vst["lines"] = b"".join(b"line %d\n" % (n if n != number else -1) for n in range(60))
         if number == 3:
             vst["large"] = b"large" * 300_000
         found[vst.commit(f"{number}").id] = {path: vst[path] for path in vst}
-    yield found
+    return found
 
 
-def outcomes(place: Path, states: dict[str, dict[str, bytes]]) -> list[str]:
+def outcomes(place: Path, states: States) -> list[str]:
     """What each snapshot gives: `right`, or the error's name. Wrong data fails the test."""
     results: list[str] = []
     try:
@@ -68,9 +69,7 @@ def segment_of(place: Path) -> Path:
     return segment
 
 
-def test_a_flipped_bit_in_the_journal_never_gives_wrong_data(
-    place: Path, states: dict[str, dict[str, bytes]]
-) -> None:
+def test_a_flipped_bit_in_the_journal_never_gives_wrong_data(place: Path, states: States) -> None:
     segment = segment_of(place)
     whole = segment.read_bytes()
     chance = random.Random(7)
@@ -87,7 +86,7 @@ def test_a_flipped_bit_in_the_journal_never_gives_wrong_data(
 
 
 def test_damage_in_the_middle_is_listed_and_later_commits_are_kept(
-    place: Path, states: dict[str, dict[str, bytes]]
+    place: Path, states: States
 ) -> None:
     segment = segment_of(place)
     content = bytearray(segment.read_bytes())
@@ -113,9 +112,7 @@ def test_damage_in_the_middle_is_listed_and_later_commits_are_kept(
     assert kept[0].read_bytes()[: len(content)] == content
 
 
-def test_bytes_changed_under_an_open_repository_are_noticed(
-    repo: Repository, place: Path, states: dict[str, dict[str, bytes]]
-) -> None:
+def test_bytes_changed_under_an_open_repository_are_noticed(place: Path, states: States) -> None:
     segment = segment_of(place)
     with Repository.open(place, cache_bytes=0) as reader:
         content = bytearray(segment.read_bytes())
@@ -163,7 +160,7 @@ def test_a_journal_cut_anywhere_in_its_last_frame_loses_that_frame_alone(
 
 
 def test_a_flipped_bit_in_l2_never_gives_wrong_data(
-    repo: Repository, place: Path, states: dict[str, dict[str, bytes]], tmp_path: Path
+    repo: Repository, place: Path, states: States, tmp_path: Path
 ) -> None:
     repo.maintenance()
     repo.close()
@@ -193,7 +190,7 @@ DAMAGES = {
 def test_a_damaged_file_anywhere_gives_documented_errors_only(
     repo: Repository,
     place: Path,
-    states: dict[str, dict[str, bytes]],
+    states: States,
     moved: bool,
     damage: str,
     tmp_path: Path,
@@ -221,7 +218,7 @@ def test_a_damaged_file_anywhere_gives_documented_errors_only(
         use_everything(place, tmp_path / "out", states)
 
 
-def use_everything(place: Path, out: Path, states: dict[str, dict[str, bytes]]) -> None:
+def use_everything(place: Path, out: Path, states: States) -> None:
     """Every kind of call; none may raise anything but an error of the documented tree."""
     outcomes(place, states)
     try:
@@ -232,19 +229,20 @@ def use_everything(place: Path, out: Path, states: dict[str, dict[str, bytes]]) 
     with repo:
         snapshot = next(iter(states))
         (place / "on disk").write_bytes(b"2")
+        worktree = repo.worktree
         for call in (
-            lambda: repo.branches(),
+            repo.branches,
             lambda: repo.resolve(snapshot[:8]),
             lambda: list(repo.log("main")),
-            lambda: repo.stats(),
-            lambda: repo.prometheus(),
-            lambda: repo.worktree.status(),
-            lambda: repo.worktree.commit("after"),
-            lambda: repo.worktree.switch("main"),
+            repo.stats,
+            repo.prometheus,
+            worktree.status,
+            lambda: worktree.commit("after"),
+            lambda: worktree.switch("main"),
             lambda: repo.restore(snapshot, dry_run=True),
             lambda: repo.materialize(snapshot, out),
             lambda: repo.vst().commit(allow_empty=True),
-            lambda: repo.maintenance(),
+            repo.maintenance,
             lambda: repo.vst().walk(),
         ):
             try:

@@ -74,7 +74,7 @@ class RepositoryMachine(RuleBasedStateMachine):
         return Work(work.vst.fork(branch), work.model.copy())
 
     def edit(self, work: Work, name: str, *arguments: bytes) -> None:
-        outcomes = []
+        outcomes: list[type[Exception] | None] = []
         for target in (work.model, work.vst):
             try:
                 getattr(target, name)(*arguments)
@@ -115,6 +115,7 @@ class RepositoryMachine(RuleBasedStateMachine):
             assert error.branch == branch
             assert error.actual == self.branches.get(error.branch) != error.expected
             assert error.expected in (base, None)
+            assert error.snapshot is not None
             self.keep(self.repo.snapshot(error.snapshot), work, base)
             assert work.vst.base == base
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -42,7 +43,7 @@ def test_a_place_whose_name_is_not_utf_8_can_be_used(tmp_path: Path) -> None:
         Path(os.fsdecode(place), "f").write_bytes(b"1")
         made = repo.worktree.commit().snapshot
         # RocksDB's binding takes no such path.
-        with pytest.raises(errors.StorageError, match="utf-8|surrogates"):
+        with pytest.raises(errors.StorageError, match=r"utf-8|surrogates"):
             repo.maintenance()
         assert repo.read(made, "f") == b"1"
 
@@ -136,14 +137,17 @@ def test_an_unknown_durability_is_a_value_error(place: Path) -> None:
 
 
 @pytest.mark.parametrize("durability", ["process", "disk"])
-def test_every_durability_keeps_commits(place: Path, durability: str) -> None:
-    with Repository.init(place, durability=durability) as repo:  # type: ignore[arg-type]
+def test_every_durability_keeps_commits(
+    place: Path, durability: Literal["process", "disk"]
+) -> None:
+    with Repository.init(place, durability=durability) as repo:
         vst = repo.vst()
         for number in range(20):
             vst["a"] = b"%d" % number * 50_000
             vst.commit()
-    for other in ("process", "disk"):
-        with Repository.open(place, durability=other) as repo:  # type: ignore[arg-type]
+    both: tuple[Literal["process"], Literal["disk"]] = ("process", "disk")
+    for other in both:
+        with Repository.open(place, durability=other) as repo:
             assert [len(repo.read(s, "a")) for s in repo.log("main")][-1] == 50_000
             vst = repo.vst()
             vst["b"] = other

@@ -1,4 +1,4 @@
-"""Several processes, also ones that die: what was acknowledged is there, and nobody waits for ever."""
+"""Several processes, also ones that die: what was acknowledged is there, and nobody is stuck."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import time
+from multiprocessing.context import ForkContext, SpawnContext
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,15 @@ from helios import Repository, errors
 from repository import workers
 
 KILLS = 20
+SPAWN = multiprocessing.get_context("spawn")
+FORK = multiprocessing.get_context("fork")
 
 
-@pytest.mark.parametrize("method", ["spawn", "fork"])
+@pytest.mark.parametrize("context", [SPAWN, FORK], ids=["spawn", "fork"])
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_two_processes_commit_side_by_side(repo: Repository, place: Path, method: str) -> None:
-    context = multiprocessing.get_context(method)
+def test_two_processes_commit_side_by_side(
+    repo: Repository, place: Path, context: SpawnContext | ForkContext
+) -> None:
     with repo.vst() as vst:
         vst["base"] = b"1"
     started = [
@@ -141,6 +145,7 @@ def test_a_branch_that_others_moved_twice_into_l2_is_not_moved_back(
         assert caught.value.actual == repo.resolve("main")
         assert other.read("main", "b") == b"1"
         assert other.branches() == repo.branches()
+        assert caught.value.snapshot is not None
         assert other.read(caught.value.snapshot, "c") == b"late"
 
 
@@ -153,10 +158,12 @@ def test_a_commit_at_the_end_of_a_segment_is_kept_though_the_next_cannot_be_made
     chance = random.Random(1)
     vst = repo.vst()
     made: list[str] = []
-    with pytest.raises(errors.StorageError):
-        for number in range(100):
-            vst["a"] = b"%d" % number + chance.randbytes(300_000)
+    for number in range(100):
+        vst["a"] = b"%d" % number + chance.randbytes(300_000)
+        try:
             made.append(vst.commit().id)
+        except errors.StorageError:
+            break
     assert len(made) > 10
     for _ in range(2):
         with pytest.raises(errors.StorageError):

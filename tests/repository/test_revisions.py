@@ -197,18 +197,20 @@ def test_a_conflict_names_both_snapshots_and_keeps_the_losers(repo: Repository) 
     winner["a"] = b"winner"
     loser["a"] = b"loser"
     first = winner.commit()
+    kept = []
     for _ in range(2):
         with pytest.raises(errors.BranchMoved, match="your snapshot") as caught:
             loser.commit("mine")
         error = caught.value
         assert (error.branch, error.expected, error.actual) == ("main", base, first.id)
-        kept = repo.snapshot(error.snapshot)
-        assert (kept.message, kept.parents) == ("mine", [base])
-        assert repo.read(kept, "a") == b"loser"
+        assert error.snapshot is not None
+        kept.append(repo.snapshot(error.snapshot))
+        assert (kept[-1].message, kept[-1].parents) == ("mine", [base])
+        assert repo.read(kept[-1], "a") == b"loser"
     assert repo.resolve("main") == first.id
     repo.maintenance()
-    assert repo.read(error.snapshot, "a") == b"loser"
-    assert repo.create_branch("mine", error.snapshot) == error.snapshot
+    assert repo.read(kept[0], "a") == b"loser"
+    assert repo.create_branch("mine", kept[0]) == kept[0].id
 
 
 def test_a_branch_that_was_deleted_or_made_meanwhile_is_a_conflict(repo: Repository) -> None:

@@ -1,3 +1,5 @@
+"""Fixtures: a fresh repository, on disk and in memory."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -50,7 +50,7 @@ def test_a_fork_on_a_branch_makes_it_at_its_first_commit(repo: Repository) -> No
 def test_a_fork_onto_an_existing_branch_is_refused(repo: Repository) -> None:
     with repo.vst() as vst:
         vst["a"] = b"1"
-    with pytest.raises(errors.BranchExists, match="'main'|\"main\""):
+    with pytest.raises(errors.BranchExists, match="main"):
         vst.fork("main")
     with pytest.raises(errors.InvalidName):
         vst.fork("no good name")
@@ -67,6 +67,7 @@ def test_two_forks_onto_one_new_branch_conflict(repo: Repository) -> None:
         two.commit()
     assert (caught.value.branch, caught.value.expected) == ("x", None)
     assert caught.value.actual == first.id
+    assert caught.value.snapshot is not None
     assert repo.read(caught.value.snapshot, "a") == b"two"
 
 

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from helios import Repository, errors
+from helios import VST, Repository, errors
 
 
 def test_items_are_set_read_and_deleted(repo: Repository) -> None:
@@ -35,9 +35,8 @@ def test_a_missing_item_is_a_key_error_and_a_file_not_found_error(repo: Reposito
 
 def test_a_vst_without_files_is_true_and_has_length_zero(repo: Repository) -> None:
     vst = repo.vst()
-    assert vst
-    assert len(vst) == 0
-    assert list(vst) == []
+    assert bool(vst) is True
+    assert (len(vst), list(vst)) == (0, [])
 
 
 @pytest.mark.parametrize("content", [b"x", bytearray(b"x"), memoryview(b"xyz")[:1], "x"])
@@ -61,32 +60,45 @@ def test_other_content_is_a_type_error(repo: Repository, content: object) -> Non
         repo.vst()["a"] = content  # type: ignore[assignment]
 
 
+def test_a_vst_is_dirty_between_a_write_and_the_commit(repo: Repository) -> None:
+    vst = repo.vst()
+    states = [vst.dirty]
+    vst["a"] = b"1"
+    states.append(vst.dirty)
+    vst.commit()
+    states.append(vst.dirty)
+    assert states == [False, True, False]
+
+
 def test_the_context_manager_commits_on_success(repo: Repository) -> None:
     with repo.vst() as vst:
         vst["a"] = b"1"
-        assert vst.dirty
-    assert not vst.dirty
     assert vst.base == repo.resolve("main")
     assert repo.read("main", "a") == b"1"
+
+
+def edit_and_fail(vst: VST) -> None:
+    with vst:
+        vst["a"] = b"2"
+        vst["b"] = b"new"
+        raise ZeroDivisionError
 
 
 def test_the_context_manager_discards_on_an_exception(repo: Repository) -> None:
     with repo.vst() as vst:
         vst["a"] = b"1"
     first = repo.resolve("main")
-    with pytest.raises(ZeroDivisionError), vst:
-        vst["a"] = b"2"
-        vst["b"] = b"new"
-        _ = 1 // 0
+    with pytest.raises(ZeroDivisionError):
+        edit_and_fail(vst)
     assert repo.resolve("main") == first
     assert {path: vst[path] for path in vst} == {"a": b"1"}
     assert not vst.dirty
 
 
 def test_an_exception_before_the_first_commit_leaves_nothing(repo: Repository) -> None:
-    with pytest.raises(ZeroDivisionError), repo.vst() as vst:
-        vst["a"] = b"1"
-        _ = 1 // 0
+    vst = repo.vst()
+    with pytest.raises(ZeroDivisionError):
+        edit_and_fail(vst)
     assert list(vst) == []
     assert repo.branches() == {}
 

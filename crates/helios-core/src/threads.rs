@@ -1,7 +1,7 @@
 //! The threads that scans, hashing and writing are spread over: one pool per process.
 //!
-//! A process that was forked has none of its parent's threads, so it must not wait for them: rayon's
-//! global pool would hang there for ever. This one is made anew in each process.
+//! A process that was forked has none of its parent's threads, so it must not wait for them: there
+//! rayon's global pool would hang for ever. This one is made anew in each process.
 
 use std::sync::Arc;
 

@@ -6,6 +6,7 @@ import os
 
 from helios import errors
 from helios.repository.result import Result
+from helios.repository.turn import Turn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -199,7 +200,8 @@ class Worktree:
         unless `allow_empty`. What cannot be read is passed over with a warning. Raises
         `BranchMoved` if another process moved the branch meanwhile; the snapshot is kept.
         """
-        return self._commit(message, author, metadata, allow_empty, "commit")
+        with Turn(self._directory):
+            return self._commit(message, author, metadata, allow_empty, "commit")
 
     def _commit(
         self,
@@ -252,9 +254,25 @@ class Worktree:
         """
         target = self._repository.snapshot(revision)
         chosen = None if paths is None else [self._inside(path, target) for path in paths]
-        safety, warned = (None, []) if dry_run else self._secure(f"restore {target.id[:12]}")
-        written, deleted, warnings = self._core.restore(target.id, chosen, dry_run=dry_run)
+        if dry_run:
+            written, deleted, warnings = self._core.restore(target.id, chosen, dry_run=True)
+            return Restored(target, None, written, deleted, _warnings(warnings))
+        with Turn(self._directory):
+            safety, warned = self._secure(f"restore {target.id[:12]}")
+            written, deleted, warnings = self._bring(target.id, chosen, safety)
         return Restored(target, safety, written, deleted, warned + _warnings(warnings))
+
+    def _bring(
+        self, target: str, paths: list[bytes] | None, safety: Snapshot | None
+    ) -> tuple[list[str], list[str], list[tuple[str, str]]]:
+        """Brings the disk to a snapshot; if that fails half way, the error names the safety one."""
+        try:
+            return self._core.restore(target, paths, dry_run=False)
+        except errors.HeliosError as error:
+            if safety is not None:
+                # No branch need hold it.
+                error.args = (f"{error}; what was on disk before is snapshot {safety.id}",)
+            raise
 
     def _inside(self, path: Path, target: Snapshot) -> bytes:
         """A path as the tree names it: relative to the root. It must be there or in the target."""
@@ -280,6 +298,10 @@ class Worktree:
         branch is made at the snapshot that the disk came from. To switch to the branch that is
         followed already takes over what others have committed to it.
         """
+        with Turn(self._directory):
+            return self._switch(branch, create)
+
+    def _switch(self, branch: str, create: bool) -> Switched:
         exists = self._engine.branch(branch) is not None
         if exists and create:
             raise errors.BranchExists(f"branch {branch!r} exists already")
@@ -298,7 +320,7 @@ class Worktree:
         target = self._engine.branch(branch)
         if target is None:
             return Switched(branch, None, safety, [], [], warned)
-        written, deleted, warnings = self._core.restore(target, None, dry_run=False)
+        written, deleted, warnings = self._bring(target, None, safety)
         self._follow(branch, target)
         snapshot = self._engine.snapshot(target)
         return Switched(branch, snapshot, safety, written, deleted, warned + _warnings(warnings))

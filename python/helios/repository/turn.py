@@ -1,0 +1,64 @@
+"""Turns on a worktree: one operation at a time, over the threads of a process and over processes.
+
+An operation reads where the worktree is, changes the disk or a branch, and notes where it is then.
+The core's lock covers the scan and the writing only; this one covers the whole. It is an advisory
+lock that the system drops when its holder dies.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from io import FileIO
+
+from helios.errors import ReadOnlyRepository, StorageError
+
+try:
+    import fcntl
+except ImportError:  # Not on Windows: there, only the core's lock is held.
+    fcntl = None  # type: ignore[assignment]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class Turn:
+    """A context manager that waits for the turn and gives it back. Not to be nested."""
+
+    __slots__ = ("_directory", "_file")
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        self._file: FileIO | None = None
+
+    def __enter__(self) -> None:
+        path = os.path.join(self._directory, "turn")
+        try:
+            os.makedirs(self._directory, exist_ok=True)
+            self._file = FileIO(path, "a")
+            if fcntl is not None:
+                fcntl.flock(self._file, fcntl.LOCK_EX)
+        except OSError as error:
+            self._give_back()
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise ReadOnlyRepository(
+                    f"the repository is read-only: {path}: {error.strerror}"
+                ) from error
+            raise StorageError(f"{path}: {error.strerror}", errno=error.errno) from error
+        except BaseException:
+            self._give_back()
+            raise
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._give_back()
+
+    def _give_back(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
