@@ -18,4 +18,7 @@ counters=$(dirname "$LLVM_PROFILE_FILE")
 export LLVM_PROFILE_FILE=$counters/python_%4m.profraw
 # The copy with the instrumented extension comes before the editable install.
 export PYTHONPATH=$HELIOS_COVER_PYTHON
-exec .venv/bin/coverage run -m pytest
+.venv/bin/coverage run -m pytest || failed=$?
+# Children whose environment a test has cleared write beside the sources.
+rm -f default_*.profraw
+exit "${failed:-0}"

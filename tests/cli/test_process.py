@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,8 +12,6 @@ import pytest
 from helios import __version__
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cli.conftest import Process
 
 HEAVY = {"argparse", "dataclasses", "json", "pathlib", "re", "typing", "helios._core", "asyncio"}
@@ -83,7 +82,7 @@ def test_exit_codes_are_real(
 
 
 def test_both_scripts_are_installed() -> None:
-    from importlib.metadata import entry_points
-
-    scripts = {each.name: each.value for each in entry_points(group="console_scripts")}
-    assert scripts["helios"] == scripts["helios-cli"] == "helios.cli:main"
+    for name in ("helios", "helios-cli"):
+        script = Path(sys.executable).with_name(name)
+        done = subprocess.run([script, "--version"], capture_output=True, text=True, check=True)
+        assert done.stdout.startswith("helios-cli ")

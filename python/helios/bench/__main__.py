@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -54,6 +55,9 @@ def arguments_of(given: list[str]) -> argparse.Namespace:
 def measure(figure: Figure, bench: Workbench) -> Result:
     """The figure's result, whatever happens."""
     bench.say(f"measuring: {figure.name}")
+    if hasattr(os, "sync"):
+        # What earlier figures have left to be written back is not this one's.
+        os.sync()
     start = perf_counter()
     measured: Measured | None = None
     unknown = failure = ""

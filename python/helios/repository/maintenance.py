@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from helios._core import Engine
     from helios.store import Store
 
-    Aside = Callable[[Callable[[], Any]], Any]
+    Caller = Callable[[Callable[[], Any]], Any]
 
 
 class Maintained(Result):
@@ -49,35 +49,35 @@ def run(
     open_store: Callable[[], Store],
     *,
     close: bool = True,
-    aside: Aside = directly,
+    locked: Caller = directly,
 ) -> Maintained:
     """Moves all that is committed now from the journal into a store that is opened for writing.
 
     With `close` the store is closed afterwards, which may compact it; what that writes counts.
-    `aside` does the heavy work, which is all that is not done under the journal's lock.
+    `locked` does what is done under the journal's lock, for which commits may have to wait.
     """
     from time import perf_counter
 
     start = perf_counter()
     written_before = _bytes_written()
-    store = aside(open_store)
+    store = open_store()
     try:
-        segments, objects, new_objects = _move(engine, store, aside)
+        segments, objects, new_objects = _move(engine, store, locked)
     finally:
         if close:
-            aside(store.close)
+            store.close()
     bytes_written = _bytes_written() - written_before
     engine.count_l2_bytes(bytes_written)
     return Maintained(segments, objects, new_objects, bytes_written, perf_counter() - start)
 
 
-def _move(engine: Engine, store: Store, aside: Aside) -> tuple[int, int, int]:
+def _move(engine: Engine, store: Store, locked: Caller) -> tuple[int, int, int]:
     """Segments and objects moved, and how many objects were new."""
-    segments = engine.seal_journal()
+    segments: list[int] = locked(engine.seal_journal)
     if not segments:
         return 0, 0, 0
-    objects, new_objects = aside(lambda: _store(engine, store, segments))
-    engine.discard_journal(segments[-1])
+    objects, new_objects = _store(engine, store, segments)
+    locked(lambda: engine.discard_journal(segments[-1]))
     return len(segments), objects, new_objects
 
 
@@ -119,30 +119,25 @@ def _bytes_written() -> int:
 
 
 def _yield_to_commits() -> None:
-    """Gives this thread, and those that RocksDB starts from it, the lowest priority.
+    """Lets this thread, and those that RocksDB starts from it, run only where nobody else wants to.
 
-    Only this thread: the one that takes the journal's lock must not be kept waiting with it.
+    A commit is shorter than a time slice: one that shares its processor with maintenance would take
+    a hundred times as long.
     """
     import os
-    import threading
 
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], locked: Caller = directly) -> int:
     """Runs maintenance on the repository whose directory is the only argument."""
-    from concurrent.futures import ThreadPoolExecutor
-
     from helios.repository.repository import Repository
 
     [directory] = arguments
     try:
-        with (
-            Repository.at(directory) as repository,
-            ThreadPoolExecutor(1, initializer=_yield_to_commits) as worker,
-        ):
-            repository.maintenance(aside=lambda work: worker.submit(work).result())
+        with Repository.at(directory) as repository:
+            repository.maintenance(locked=locked)
     except errors.StoreBusy:
         # Somebody else does it.
         return 0
@@ -151,5 +146,17 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def _main() -> int:
+    """As `main`, at the lowest priority; but whoever holds the journal's lock keeps the usual one,
+    because commits wait for it."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as usual:
+        # The thread must be there before the priority falls, which it would inherit.
+        usual.submit(lambda: None).result()
+        _yield_to_commits()
+        return main(sys.argv[1:], locked=lambda work: usual.submit(work).result())
+
+
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    raise SystemExit(_main())

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Literal, Self
 
     from helios._core import VST, Diff
-    from helios.repository.maintenance import Aside, Maintained
+    from helios.repository.maintenance import Caller, Maintained
     from helios.repository.worktree import PathWarning, Restored, Worktree
     from helios.store import Store
 
@@ -365,11 +365,11 @@ class Repository:
             raise
         return Materialized(found, target, files, size, [PathWarning(pair) for pair in warnings])
 
-    def maintenance(self, *, aside: Aside | None = None) -> Maintained:
+    def maintenance(self, *, locked: Caller | None = None) -> Maintained:
         """Moves the journal into the L2 store. Raises `StoreBusy` if another process does.
 
-        `aside` may do the heavy work elsewhere, for instance in a thread of low priority: it calls
-        what it is given and returns the result.
+        `locked` may do the short work under the journal's lock elsewhere, for instance in a thread
+        of higher priority: it calls what it is given and returns the result.
         """
         from helios.repository.maintenance import directly, run
 
@@ -384,7 +384,7 @@ class Repository:
         result = run(
             self._engine,
             lambda: RocksStore.open(directory, writable=True),
-            aside=directly if aside is None else aside,
+            locked=directly if locked is None else locked,
         )
         store.refresh()
         return result

@@ -205,7 +205,7 @@ impl Journal {
         let mut state = self.state.write();
         state.segments.insert(next, Arc::clone(&segment));
         state.begin(next);
-        state.locations.expect(next);
+        state.locations.reserve(next);
         state.allocated = segment::HEADER_LEN;
         forget_moved(&mut state);
         Ok((segment, segment::HEADER_LEN))

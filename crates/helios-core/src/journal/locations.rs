@@ -42,7 +42,7 @@ impl Locations {
     }
 
     /// Makes room for a segment that is about to be filled, all at once.
-    pub fn expect(&mut self, segment: u64) {
+    pub fn reserve(&mut self, segment: u64) {
         self.by_segment.entry(segment).or_default().reserve(OBJECTS_EXPECTED);
     }
 
