@@ -100,6 +100,20 @@ def test_a_vst_goes_on_over_maintenance_by_others(filled: Repository, place: Pat
     assert sum(1 for _ in filled.log("main")) == 4
 
 
+def test_a_prefix_finds_what_another_process_has_moved(filled: Repository, place: Path) -> None:
+    first = filled.resolve("main")
+    filled.maintenance()
+    assert filled.resolve(first[:12]) == first
+    vst = filled.vst()
+    vst["more"] = b"1"
+    second = vst.commit().id
+    with Repository.open(place) as other:
+        other.maintenance()
+    vst["more"] = b"2"
+    vst.commit()
+    assert filled.resolve(second[:12]) == second
+
+
 def test_two_at_once_are_told_apart(filled: Repository, place: Path) -> None:
     from helios.store import RocksStore
 

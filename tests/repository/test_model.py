@@ -45,6 +45,8 @@ class RepositoryMachine(RuleBasedStateMachine):
         self.snapshots: dict[str, TreeModel] = {}
         self.parents: dict[str, list[str]] = {}
         self.branches: dict[str, str] = {}
+        # The same history gives the same ids, so that Hypothesis can repeat it.
+        self.time_us = 0
 
     @rule(target=works, branch=BRANCHES)
     def vst_of_branch(self, branch: str) -> Work:
@@ -110,7 +112,8 @@ class RepositoryMachine(RuleBasedStateMachine):
     def commit(self, work: Work, allow_empty: bool) -> None:
         base, branch = work.vst.base, work.vst.branch
         try:
-            made = work.vst.commit(allow_empty=allow_empty)
+            self.time_us += 1
+            made = work.vst.commit(allow_empty=allow_empty, time_us=self.time_us)
         except errors.BranchMoved as error:
             assert error.branch == branch
             assert error.actual == self.branches.get(error.branch) != error.expected

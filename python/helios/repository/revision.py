@@ -78,6 +78,8 @@ def _branch(name: str, engine: Engine) -> str | None:
 def _only(prefix: str, engine: Engine, store: Store | None) -> str:
     matches = set(engine.snapshots_with_prefix(prefix))
     if store is not None:
+        # Another process may have moved some of them from the journal since L2 was looked at.
+        store.refresh()
         matches.update(found.hex() for found in store.ids_with_prefix(prefix, SNAPSHOT_KIND))
     if not matches:
         raise UnknownRevision(f"no snapshot's id begins with {prefix!r}; `log` lists them")
