@@ -54,9 +54,11 @@ def test_start_up_imports_little(option: str, project: Path) -> None:
 def test_a_command_imports_only_its_own(project: Path) -> None:
     for arguments in (["commit", "-m", "one"], ["commit", "--json"], ["status"], ["log", "-n1"]):
         loaded = imported_by(f"from helios.cli import main; main({arguments})", project)
-        assert not loaded & (
-            ELSEWHERE - {"shutil", "tempfile"} if "one" in arguments else ELSEWHERE
-        )
+        # Making a repository needs a temporary directory; what prints JSON needs `json`.
+        allowed = {"shutil", "tempfile"} if "one" in arguments else set()
+        if "--json" in arguments:
+            allowed |= {"json", "re"}
+        assert not loaded & (ELSEWHERE - allowed)
         commands = {name for name in loaded if name.startswith("helios.cli.commands.")}
         assert commands == {f"helios.cli.commands.{arguments[0]}"}
 
