@@ -35,8 +35,6 @@ pub struct Capture {
     pub warnings: Vec<Warning>,
     /// What the index should say once the capture's tree is stored.
     learned: Vec<(Vec<u8>, Option<Known>)>,
-    /// Whether anything differs from the index's tree.
-    pub is_changed: bool,
 }
 
 /// What reading one file gave.
@@ -70,14 +68,10 @@ pub fn capture(
     let status = worktree::compare(root, &scan, index)?;
     // An index whose tree cannot be loaded any more is no help; then everything is read.
     let tree = index.tree.map(|id| Tree::load(engine, &id)).transpose()?.unwrap_or_default();
-    let mut capture = Capture {
-        vst: Vst::new(tree, None, None),
-        warnings: Vec::new(),
-        learned: Vec::new(),
-        is_changed: false,
-    };
+    let mut capture =
+        Capture { vst: Vst::new(tree, None, None), warnings: Vec::new(), learned: Vec::new() };
     for path in status.deleted {
-        capture.is_changed |= capture.vst.delete_exact(&path, engine)?;
+        capture.vst.delete_exact(&path, engine)?;
         capture.learned.push((path, None));
     }
     let suspects: Vec<&Found> = (status.suspects.iter().map(|at| &scan.found[*at]))
@@ -222,7 +216,6 @@ impl Capture {
         let (id, size) = match content {
             Content::Directory => {
                 self.make_room(engine, path, true)?;
-                self.is_changed |= self.vst.entry(path, engine)?.is_none();
                 self.vst.create_directory(path, engine)?;
                 let known = Known::new(found.kind, stat, Id::UNSEALED, scan.started_ns);
                 self.learned.push((path.clone(), Some(known)));
@@ -253,7 +246,6 @@ impl Capture {
         self.make_room(engine, path, false)?;
         let entry = Entry { kind: found.kind, id, size };
         if self.vst.entry(path, engine)? != Some(entry) {
-            self.is_changed = true;
             self.vst.set_stored(path, &entry, engine)?;
         }
         let known = Known::new(found.kind, stat, id, scan.started_ns);
@@ -271,7 +263,6 @@ impl Capture {
             };
             let wants_directory = end < path.len() || for_directory;
             if (entry.kind == EntryKind::Directory) != wants_directory {
-                self.is_changed = true;
                 self.vst.delete_exact(&path[..end], engine)?;
                 return Ok(());
             }
@@ -296,7 +287,7 @@ impl Capture {
                 self.warnings.push(Warning { path: path.to_vec(), reason });
             }
             _ => {
-                self.is_changed |= self.vst.delete_exact(path, engine)?;
+                self.vst.delete_exact(path, engine)?;
                 self.learned.push((path.to_vec(), None));
             }
         }

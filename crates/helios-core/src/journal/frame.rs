@@ -150,10 +150,6 @@ impl FrameBuilder {
         self.bytes.len()
     }
 
-    pub fn object_count(&self) -> usize {
-        self.objects.len()
-    }
-
     /// The records so far.
     pub fn records(&self) -> impl Iterator<Item = (&Id, &[u8])> {
         self.objects.iter().map(|(id, start, len)| (id, &self.bytes[*start..start + len]))
