@@ -19,7 +19,7 @@ use crate::store::ObjectReader;
 use crate::threads;
 use crate::tree::{Entry, EntryKind, Tree};
 use crate::vst::Vst;
-use crate::worktree::{self, Found, Index, Known, Scan, ScanOptions, Warning};
+use crate::worktree::{self, Found, Index, Known, ScanOptions, Warning};
 
 /// Files are read and encoded in batches of about this many bytes, which bounds the memory.
 const BATCH_BYTES: u64 = 32 << 20;
@@ -35,6 +35,8 @@ pub struct Capture {
     pub warnings: Vec<Warning>,
     /// What the index should say once the capture's tree is stored.
     learned: Vec<(Vec<u8>, Option<Known>)>,
+    /// Wall clock when the scan began, in nanoseconds since 1970.
+    started_ns: i64,
 }
 
 /// What reading one file gave.
@@ -64,37 +66,36 @@ pub fn capture(
     mut writer: Option<&mut Writer<'_>>,
 ) -> Result<Capture> {
     engine.progress().begin(Phase::Scanning, 0);
-    let scan = worktree::scan(root, &ScanOptions { excludes_file, threads: 0 })?;
-    let status = worktree::compare(root, &scan, index)?;
+    let status = worktree::status(root, &ScanOptions { excludes_file, threads: 0 }, index)?;
     // An index whose tree cannot be loaded any more is no help; then everything is read.
     let tree = index.tree.map(|id| Tree::load(engine, &id)).transpose()?.unwrap_or_default();
-    let mut capture =
-        Capture { vst: Vst::new(tree, None, None), warnings: Vec::new(), learned: Vec::new() };
+    let mut capture = Capture {
+        vst: Vst::new(tree, None, None),
+        warnings: status.warnings,
+        learned: Vec::new(),
+        started_ns: status.started_ns,
+    };
     for path in status.deleted {
         capture.vst.delete_exact(&path, engine)?;
         capture.learned.push((path, None));
     }
-    let suspects: Vec<&Found> = (status.suspects.iter().map(|at| &scan.found[*at]))
-        .chain(status.kept_suspects.iter().map(|at| &status.kept[*at]))
-        .collect();
-    engine.progress().begin(Phase::Reading, suspects.len() as u64);
-    for batch in batches(&suspects) {
+    engine.progress().begin(Phase::Reading, status.suspects.len() as u64);
+    for batch in batches(&status.suspects) {
         let stores = writer.is_some();
         let contents: Vec<(Content, Stat)> = threads::run(|| {
-            let read = |found: &&Found| read(engine, root, found, index.get(&found.path), stores);
+            let read = |found: &Found| read(engine, root, found, index.get(&found.path), stores);
             batch.par_iter().map(read).collect()
         });
         for (found, (content, stat)) in batch.iter().zip(contents) {
             let content = (content, stat);
-            capture.take(engine, root, found, content, index, &scan, writer.as_deref_mut())?;
+            capture.take(engine, root, found, content, index, writer.as_deref_mut())?;
         }
         engine.progress().step(batch.len() as u64);
     }
-    capture.warnings.extend(scan.warnings);
     Ok(capture)
 }
 
-fn batches<'f, 's>(suspects: &'s [&'f Found]) -> Vec<&'s [&'f Found]> {
+fn batches(suspects: &[Found]) -> Vec<&[Found]> {
     let mut batches = Vec::new();
     let (mut from, mut bytes) = (0, 0);
     for (at, found) in suspects.iter().enumerate() {
@@ -209,7 +210,6 @@ impl Capture {
         found: &Found,
         (content, stat): (Content, Stat),
         index: &Index,
-        scan: &Scan,
         writer: Option<&mut Writer<'_>>,
     ) -> Result<()> {
         let path = &found.path;
@@ -217,7 +217,7 @@ impl Capture {
             Content::Directory => {
                 self.make_room(engine, path, true)?;
                 self.vst.create_directory(path, engine)?;
-                let known = Known::new(found.kind, stat, Id::UNSEALED, scan.started_ns);
+                let known = Known::new(found.kind, stat, Id::UNSEALED, self.started_ns);
                 self.learned.push((path.clone(), Some(known)));
                 return Ok(());
             }
@@ -248,7 +248,7 @@ impl Capture {
         if self.vst.entry(path, engine)? != Some(entry) {
             self.vst.set_stored(path, &entry, engine)?;
         }
-        let known = Known::new(found.kind, stat, id, scan.started_ns);
+        let known = Known::new(found.kind, stat, id, self.started_ns);
         self.learned.push((path.clone(), Some(known)));
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! Worktrees: the disk side of a directory that follows a branch.
 //!
-//! `scan` sees what is on disk, `index` knows what was there last time, `status` compares the two,
-//! and `disk` writes. Paths are relative to the worktree's root, in bytes, with `/` between the
-//! components and none in front.
+//! `index` knows what was on disk last time, `scan` walks the disk and compares, `status` adds what
+//! the walk did not come by, and `disk` writes. Paths are relative to the worktree's root, in
+//! bytes, with `/` between the components and none in front.
 //!
 //! Symlinks below the root are never followed, for reading or for writing. Another process that
 //! swaps a directory for a symlink in the instants between a check and its use can still win that
@@ -18,8 +18,8 @@ mod temporary;
 
 pub use disk::Disk;
 pub use index::{Index, Known};
-pub use scan::{scan, Found, Scan, ScanOptions, Warning};
-pub use status::{compare, Status};
+pub use scan::{Found, ScanOptions, Warning};
+pub use status::{status, Status};
 
 use std::fs::Metadata;
 

@@ -1,4 +1,8 @@
-//! A scan: everything in a worktree that is not ignored, with its stat data.
+//! A scan: what is on disk and not ignored, compared with the index while the walk runs.
+//!
+//! The answer is what must be read, never more than stat data can tell: a suspect may turn out to
+//! be unchanged once it is hashed. What the index vouches for costs no allocation and is never
+//! sorted: a clean tree of 100,000 files gives two empty lists.
 //!
 //! Every file is examined with one `lstat` relative to its open directory, no file is opened except
 //! ignore files, and those only where the listing of the directory shows them. Directories are
@@ -7,9 +11,8 @@
 //! because it queues every file as a piece of work and examines it by its full path.
 //!
 //! Nested repositories are walked like other directories: their files are plain files, and outer
-//! rules and their own both apply. What cannot be seen gives a warning, not an error, and is named
-//! in
-//! `Scan::unreadable`, so that it is never taken for deleted.
+//! rules and their own both apply. What cannot be seen gives a warning, not an error, and what was
+//! known there stands: it is never taken for missing.
 
 use std::fs::{self, DirEntry};
 use std::io;
@@ -24,6 +27,7 @@ use crate::platform::{self, Stat};
 use crate::threads;
 use crate::tree::EntryKind;
 use crate::worktree::ignore::{self, Rules, GIT_IGNORE, HELIOS_IGNORE};
+use crate::worktree::index::{Cursor, Index, Known};
 use crate::worktree::{kind_of, path};
 
 /// Entries of one directory that one task examines.
@@ -45,6 +49,17 @@ pub struct Found {
     pub stat: Stat,
 }
 
+/// Whether the index cannot vouch for what was seen: it is new, of another kind, has other stat
+/// data, or is racy. A directory has no content, so only its being there counts.
+pub fn is_suspect(kind: EntryKind, stat: &Stat, known: Option<&Known>) -> bool {
+    match known {
+        None => true,
+        Some(known) if known.kind != kind => true,
+        Some(_) if kind == EntryKind::Directory => false,
+        Some(known) => known.racy || known.stat != *stat,
+    }
+}
+
 /// Something that the scan left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
@@ -52,22 +67,22 @@ pub struct Warning {
     pub reason: String,
 }
 
+/// The differences; every list is sorted by path bytes.
 #[derive(Debug, Default)]
-pub struct Scan {
-    /// Files, symlinks and directories (without the root), sorted by path bytes.
-    pub found: Vec<Found>,
-    /// Sorted by path bytes.
+pub struct Scan<'i> {
+    /// What must be read. A directory is one if it is new, and has no content to read.
+    pub suspects: Vec<Found>,
+    /// What the index knows and the walk did not come by: it is gone, or ignored now.
+    pub missing: Vec<(&'i [u8], Known)>,
     pub warnings: Vec<Warning>,
-    /// Paths at and below which nothing could be seen, sorted: what was known there stands.
-    pub unreadable: Vec<Vec<u8>>,
     /// Wall clock when the scan began, in nanoseconds since 1970.
     pub started_ns: i64,
 }
 
-/// Lists what is under `root`. Fails only if the root itself cannot be listed.
-pub fn scan(root: &Path, options: &ScanOptions) -> Result<Scan> {
+/// Walks what is under `root`. Fails only if the root itself cannot be listed.
+pub fn scan<'i>(root: &Path, options: &ScanOptions, index: &'i Index) -> Result<Scan<'i>> {
     let started_ns = wall_clock_ns();
-    let walk = Walk { root, results: Mutex::default() };
+    let walk = Walk { root, index, results: Mutex::default() };
     let mut rules = Rules::default();
     if let Some(file) = &options.excludes_file {
         if let Some(content) = walk.read_rules(file, &platform::path_bytes(file)) {
@@ -84,15 +99,12 @@ pub fn scan(root: &Path, options: &ScanOptions) -> Result<Scan> {
             .map_err(|error| Error::io(root, io::Error::other(error)))?
             .install(run),
     }
-    let mut results = walk.results.into_inner();
-    let mut found = Vec::with_capacity(results.batches.iter().map(Vec::len).sum());
-    for batch in &mut results.batches {
-        found.append(batch);
-    }
-    threads::run(|| found.par_sort_unstable_by(|left, right| left.path.cmp(&right.path)));
-    results.warnings.sort_unstable_by(|left, right| left.path.cmp(&right.path));
-    results.unreadable.sort_unstable();
-    Ok(Scan { found, warnings: results.warnings, unreadable: results.unreadable, started_ns })
+    let mut scan = walk.results.into_inner();
+    scan.started_ns = started_ns;
+    threads::run(|| scan.suspects.par_sort_unstable_by(|left, right| left.path.cmp(&right.path)));
+    scan.missing.sort_unstable_by_key(|(path, _)| *path);
+    scan.warnings.sort_unstable_by(|left, right| left.path.cmp(&right.path));
+    Ok(scan)
 }
 
 fn wall_clock_ns() -> i64 {
@@ -101,8 +113,22 @@ fn wall_clock_ns() -> i64 {
         .map_or(0, |age| i64::try_from(age.as_nanos()).unwrap_or(i64::MAX))
 }
 
-fn list(directory: &Path) -> io::Result<Vec<DirEntry>> {
-    fs::read_dir(directory)?.collect()
+/// One line of a directory's listing.
+struct Listed {
+    name: Vec<u8>,
+    entry: DirEntry,
+}
+
+/// The entries of a directory, in the order of their names.
+fn list(directory: &Path) -> io::Result<Vec<Listed>> {
+    let mut entries = fs::read_dir(directory)?
+        .map(|entry| {
+            let entry = entry?;
+            Ok(Listed { name: platform::name_bytes(&entry.file_name()).into_owned(), entry })
+        })
+        .collect::<io::Result<Vec<Listed>>>()?;
+    entries.sort_unstable_by(|left, right| left.name.cmp(&right.name));
+    Ok(entries)
 }
 
 /// Whether the error says that the entry went away while the scan ran.
@@ -110,19 +136,101 @@ fn has_vanished(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
+/// What the index knows directly in one directory, by name. What it knows further below is skipped,
+/// and the names of the directories that hold it are kept.
+struct KnownChildren<'i> {
+    cursor: Cursor<'i>,
+    prefix_len: usize,
+    /// The path at which these children end.
+    end: Vec<u8>,
+    next: Option<(&'i [u8], Known)>,
+    /// Paths of directories below which the index knows something.
+    above: Vec<&'i [u8]>,
+}
+
+impl<'i> KnownChildren<'i> {
+    /// The children of the directory `prefix` whose names are from `from` on and less than `until`.
+    fn new(index: &'i Index, prefix: &[u8], from: &[u8], until: Option<&[u8]>) -> Self {
+        let end = match (until, prefix.split_last()) {
+            (Some(until), _) => [prefix, until].concat(),
+            (None, Some((_, directory))) => past(directory),
+            (None, None) => Vec::new(),
+        };
+        let cursor = index.from(&[prefix, from].concat());
+        let prefix_len = prefix.len();
+        let mut children = KnownChildren { cursor, prefix_len, end, next: None, above: Vec::new() };
+        children.advance();
+        children
+    }
+
+    fn advance(&mut self) {
+        loop {
+            let next = self.cursor.next();
+            let is_inside = |path: &[u8]| self.end.is_empty() || path < &self.end[..];
+            self.next = next.filter(|(path, _)| is_inside(path));
+            let Some((path, _)) = self.next else { return };
+            let Some(name_len) = path[self.prefix_len..].iter().position(|byte| *byte == b'/')
+            else {
+                return;
+            };
+            let directory = &path[..self.prefix_len + name_len];
+            self.above.push(directory);
+            self.cursor.seek(&past(directory));
+        }
+    }
+
+    /// The next child, if its name is less.
+    fn next_below(&mut self, name: &[u8]) -> Option<(&'i [u8], Known)> {
+        let found = self.next.filter(|(path, _)| &path[self.prefix_len..] < name)?;
+        self.advance();
+        Some(found)
+    }
+
+    /// The child of this name, if it is the next one.
+    fn take(&mut self, name: &[u8]) -> Option<(&'i [u8], Known)> {
+        let found = self.next.filter(|(path, _)| &path[self.prefix_len..] == name)?;
+        self.advance();
+        Some(found)
+    }
+
+    /// All that are left.
+    fn rest(&mut self) -> Option<(&'i [u8], Known)> {
+        let found = self.next?;
+        self.advance();
+        Some(found)
+    }
+}
+
+/// The least path behind everything below a directory: `0` comes right after `/`.
+fn past(directory: &[u8]) -> Vec<u8> {
+    [directory, b"0"].concat()
+}
+
+/// A directory that is to be walked.
+struct Directory {
+    found: Found,
+    is_suspect: bool,
+}
+
+/// What one task found out.
 #[derive(Default)]
-struct Results {
-    batches: Vec<Vec<Found>>,
-    warnings: Vec<Warning>,
-    unreadable: Vec<Vec<u8>>,
+struct Examined<'i> {
+    suspects: Vec<Found>,
+    missing: Vec<(&'i [u8], Known)>,
+    /// Paths of directories below which the index knows something.
+    above: Vec<&'i [u8]>,
+    /// Names of what is walked by itself or could not be seen: what is known below it is not
+    /// missing, or that is found out there.
+    elsewhere: Vec<Vec<u8>>,
 }
 
-struct Walk<'a> {
-    root: &'a Path,
-    results: Mutex<Results>,
+struct Walk<'w, 'i> {
+    root: &'w Path,
+    index: &'i Index,
+    results: Mutex<Scan<'i>>,
 }
 
-impl Walk<'_> {
+impl<'i> Walk<'_, 'i> {
     fn on_disk(&self, path: &[u8]) -> PathBuf {
         self.root.join(platform::path_from_bytes(path))
     }
@@ -134,59 +242,94 @@ impl Walk<'_> {
 
     fn unreadable(&self, path: &[u8], error: &io::Error) {
         self.warn(path, format!("cannot be read: {error}; what was known there is kept"));
-        self.results.lock().unreadable.push(path.to_vec());
+    }
+
+    /// Everything that the index knows below a directory.
+    fn known_below(&self, directory: &[u8]) -> impl Iterator<Item = (&'i [u8], Known)> {
+        let end = past(directory);
+        let from = [directory, b"/"].concat();
+        self.index.from(&from).take_while(move |(path, _)| *path < &end[..])
     }
 
     /// Reports a directory once its listing shows that it is one, then its entries.
-    fn visit<'scope>(&'scope self, scope: &rayon::Scope<'scope>, directory: Found, rules: Rules) {
-        let entries = match list(&self.on_disk(&directory.path)) {
-            Ok(entries) => entries,
-            Err(error) if has_vanished(&error) => return,
-            Err(error) => {
-                self.unreadable(&directory.path, &error);
-                self.results.lock().batches.push(vec![directory]);
+    fn visit<'scope>(
+        &'scope self,
+        scope: &rayon::Scope<'scope>,
+        directory: Directory,
+        rules: Rules,
+    ) {
+        let path = &directory.found.path;
+        let listing = list(&self.on_disk(path));
+        match &listing {
+            Err(error) if has_vanished(error) => {
+                let itself = self.index.from(path).take(1).filter(|(known, _)| known == path);
+                self.results.lock().missing.extend(itself.chain(self.known_below(path)));
                 return;
             }
-        };
-        let mut prefix = directory.path.clone();
-        prefix.push(b'/');
-        self.results.lock().batches.push(vec![directory]);
-        self.examine_all(scope, &prefix, entries, rules);
+            Err(error) => self.unreadable(path, error),
+            Ok(_) => {}
+        }
+        let prefix = [path, &b"/"[..]].concat();
+        if directory.is_suspect {
+            self.results.lock().suspects.push(directory.found);
+        }
+        if let Ok(entries) = listing {
+            self.examine_all(scope, &prefix, entries, rules);
+        }
     }
 
     fn examine_all<'scope>(
         &'scope self,
         scope: &rayon::Scope<'scope>,
         prefix: &[u8],
-        entries: Vec<DirEntry>,
+        entries: Vec<Listed>,
         mut rules: Rules,
     ) {
         self.add_rules(prefix, &entries, &mut rules);
-        if entries.len() <= ENTRIES_PER_TASK {
-            self.examine(scope, prefix, &entries, &rules);
+        let mut examined = if entries.len() <= ENTRIES_PER_TASK {
+            self.examine(scope, prefix, &entries, b"", None, &rules)
         } else {
-            entries
-                .par_chunks(ENTRIES_PER_TASK)
-                .for_each(|chunk| self.examine(scope, prefix, chunk, &rules));
+            let from = |task: usize| match task {
+                0 => &b""[..],
+                _ => &entries[task * ENTRIES_PER_TASK].name,
+            };
+            let tasks = entries.len().div_ceil(ENTRIES_PER_TASK);
+            (entries.par_chunks(ENTRIES_PER_TASK).enumerate())
+                .map(|(task, chunk)| {
+                    let until = (task + 1 < tasks).then(|| from(task + 1));
+                    self.examine(scope, prefix, chunk, from(task), until, &rules)
+                })
+                .reduce(Examined::default, Examined::join)
+        };
+        // A file may stand where a directory was: what was below is missing.
+        examined.elsewhere.sort_unstable();
+        for directory in examined.above {
+            let name = &directory[prefix.len()..];
+            if examined.elsewhere.binary_search_by(|other| other[..].cmp(name)).is_err() {
+                examined.missing.extend(self.known_below(directory));
+            }
+        }
+        if !examined.suspects.is_empty() || !examined.missing.is_empty() {
+            let mut results = self.results.lock();
+            results.suspects.append(&mut examined.suspects);
+            results.missing.append(&mut examined.missing);
         }
     }
 
     /// Adds the rules of the ignore files in a directory.
-    fn add_rules(&self, prefix: &[u8], entries: &[DirEntry], rules: &mut Rules) {
-        for entry in entries {
-            let name = entry.file_name();
-            let name = platform::name_bytes(&name);
+    fn add_rules(&self, prefix: &[u8], entries: &[Listed], rules: &mut Rules) {
+        for Listed { name, entry } in entries {
             // As in git, a symlink in the tree cannot pose as an ignore file.
             let is_file = || entry.file_type().is_ok_and(|file_type| file_type.is_file());
-            let shown = [prefix, &name].concat();
-            match &*name {
+            let shown = || [prefix, name].concat();
+            match &name[..] {
                 GIT_IGNORE if is_file() => {
-                    if let Some(content) = self.read_rules(&entry.path(), &shown) {
+                    if let Some(content) = self.read_rules(&entry.path(), &shown()) {
                         rules.add_git(&content, prefix);
                     }
                 }
                 HELIOS_IGNORE if is_file() => {
-                    if let Some(content) = self.read_rules(&entry.path(), &shown) {
+                    if let Some(content) = self.read_rules(&entry.path(), &shown()) {
                         rules.add_helios(&content, prefix);
                     }
                 }
@@ -217,48 +360,88 @@ impl Walk<'_> {
         &'scope self,
         scope: &rayon::Scope<'scope>,
         prefix: &[u8],
-        entries: &[DirEntry],
+        entries: &[Listed],
+        from: &[u8],
+        until: Option<&[u8]>,
         rules: &Rules,
-    ) {
-        let mut batch = Vec::with_capacity(entries.len());
-        for entry in entries {
-            let name = entry.file_name();
-            let name = platform::name_bytes(&name);
-            if path::is_private(&name) {
-                continue;
+    ) -> Examined<'i> {
+        let mut examined = Examined::default();
+        let mut known = KnownChildren::new(self.index, prefix, from, until);
+        let mut path = prefix.to_vec();
+        for Listed { name, entry } in entries {
+            while let Some(missing) = known.next_below(name) {
+                examined.missing.push(missing);
             }
-            let mut path = Vec::with_capacity(prefix.len() + name.len());
-            path.extend_from_slice(prefix);
-            path.extend_from_slice(&name);
-            let is_directory = entry.file_type().is_ok_and(|file_type| file_type.is_dir());
-            if rules.ignores(&path, is_directory) {
-                continue;
-            }
-            if path::is_reserved(&name) {
-                self.warn(&path, "left out: on some disks this name stands for .git or .helios");
-                continue;
-            }
-            let metadata = match entry.metadata() {
-                Ok(metadata) => metadata,
-                Err(error) if has_vanished(&error) => continue,
-                Err(error) => {
-                    self.unreadable(&path, &error);
-                    continue;
+            let known = known.take(name);
+            path.truncate(prefix.len());
+            path.extend_from_slice(name);
+            match self.look(&path, name, entry, rules) {
+                Look::At(kind, stat) => {
+                    let is_suspect =
+                        is_suspect(kind, &stat, known.as_ref().map(|(_, known)| known));
+                    if kind == EntryKind::Directory {
+                        examined.elsewhere.push(name.clone());
+                        let found = Found { path: path.clone(), kind, stat };
+                        let (directory, rules) = (Directory { found, is_suspect }, rules.clone());
+                        scope.spawn(move |scope| self.visit(scope, directory, rules));
+                    } else if is_suspect {
+                        examined.suspects.push(Found { path: path.clone(), kind, stat });
+                    }
                 }
-            };
-            let stat = platform::stat_of(&metadata);
-            match kind_of(&metadata, &stat) {
-                Some(kind @ EntryKind::Directory) => {
-                    let (directory, rules) = (Found { path, kind, stat }, rules.clone());
-                    scope.spawn(move |scope| self.visit(scope, directory, rules));
-                }
-                Some(kind) => batch.push(Found { path, kind, stat }),
-                None => self.warn(&path, "left out: a socket, fifo or device"),
+                Look::Past => examined.missing.extend(known),
+                Look::Unreadable => examined.elsewhere.push(name.clone()),
             }
         }
-        if !batch.is_empty() {
-            self.results.lock().batches.push(batch);
+        while let Some(missing) = known.rest() {
+            examined.missing.push(missing);
         }
+        examined.above = known.above;
+        examined
+    }
+
+    fn look(&self, path: &[u8], name: &[u8], entry: &DirEntry, rules: &Rules) -> Look {
+        let is_directory = entry.file_type().is_ok_and(|file_type| file_type.is_dir());
+        if path::is_private(name) || rules.ignores(path, is_directory) {
+            return Look::Past;
+        }
+        if path::is_reserved(name) {
+            self.warn(path, "left out: on some disks this name stands for .git or .helios");
+            return Look::Past;
+        }
+        let metadata = match entry.metadata() {
+            Ok(metadata) => metadata,
+            Err(error) if has_vanished(&error) => return Look::Past,
+            Err(error) => {
+                self.unreadable(path, &error);
+                return Look::Unreadable;
+            }
+        };
+        let stat = platform::stat_of(&metadata);
+        match kind_of(&metadata, &stat) {
+            Some(kind) => Look::At(kind, stat),
+            None => {
+                self.warn(path, "left out: a socket, fifo or device");
+                Look::Past
+            }
+        }
+    }
+}
+
+/// What one look at an entry gives.
+enum Look {
+    At(EntryKind, Stat),
+    /// It does not count as being there.
+    Past,
+    Unreadable,
+}
+
+impl<'i> Examined<'i> {
+    fn join(mut self, mut other: Examined<'i>) -> Examined<'i> {
+        self.suspects.append(&mut other.suspects);
+        self.missing.append(&mut other.missing);
+        self.above.append(&mut other.above);
+        self.elsewhere.append(&mut other.elsewhere);
+        self
     }
 }
 
@@ -290,13 +473,18 @@ mod tests {
             fs::write(path, content).unwrap();
         }
 
-        fn scan(&self) -> Scan {
-            scan(self.root(), &ScanOptions { threads: 2, ..ScanOptions::default() }).unwrap()
+        /// Without an index everything is a suspect.
+        fn scan(&self) -> Scan<'static> {
+            self.scan_with(ScanOptions { threads: 2, ..ScanOptions::default() })
+        }
+
+        fn scan_with(&self, options: ScanOptions) -> Scan<'static> {
+            scan(self.root(), &options, Box::leak(Box::default())).unwrap()
         }
     }
 
-    fn paths(scan: &Scan) -> Vec<&str> {
-        scan.found.iter().map(|found| std::str::from_utf8(&found.path).unwrap()).collect()
+    fn paths<'s>(scan: &'s Scan<'_>) -> Vec<&'s str> {
+        scan.suspects.iter().map(|found| std::str::from_utf8(&found.path).unwrap()).collect()
     }
 
     #[test]
@@ -307,19 +495,20 @@ mod tests {
         fs::create_dir(place.root().join("empty")).unwrap();
         symlink("a", place.root().join("link")).unwrap();
         let scan = place.scan();
-        let kinds: Vec<_> = scan.found.iter().map(|found| found.kind).collect();
+        let kinds: Vec<_> = scan.suspects.iter().map(|found| found.kind).collect();
         assert_eq!(paths(&scan), [".hidden", ".hidden/run", "a", "a.b", "a/x", "empty", "link"]);
         use EntryKind::{Directory, Executable, File, Symlink};
         assert_eq!(kinds, [Directory, Executable, Directory, File, File, Directory, Symlink]);
-        assert_eq!(scan.found[3].stat.size, 2);
-        assert!(scan.found[3].stat.mtime_ns >= scan.started_ns - 10_000_000_000);
-        assert!(scan.warnings.is_empty() && scan.unreadable.is_empty());
+        assert_eq!(scan.suspects[3].stat.size, 2);
+        assert!(scan.suspects[3].stat.mtime_ns >= scan.started_ns - 10_000_000_000);
+        assert!(scan.warnings.is_empty() && scan.missing.is_empty());
     }
 
     #[test]
     fn a_missing_root_is_an_error() {
         let place = Place::new(&[]);
-        let missing = scan(&place.root().join("none"), &ScanOptions::default());
+        let index = Index::default();
+        let missing = scan(&place.root().join("none"), &ScanOptions::default(), &index);
         assert!(matches!(missing, Err(Error::Io { .. })));
     }
 
@@ -362,7 +551,7 @@ mod tests {
         ]);
         let options =
             ScanOptions { excludes_file: Some(place.root().join("excludes")), threads: 0 };
-        let scan = scan(place.root(), &options).unwrap();
+        let scan = place.scan_with(options);
         assert_eq!(
             paths(&scan),
             [
@@ -393,7 +582,8 @@ mod tests {
     #[test]
     fn rules_above_the_root_do_not_apply() {
         let place = Place::new(&[(".gitignore", "*"), ("root/file", "")]);
-        let scan = scan(&place.root().join("root"), &ScanOptions::default()).unwrap();
+        let index = Index::default();
+        let scan = scan(&place.root().join("root"), &ScanOptions::default(), &index).unwrap();
         assert_eq!(paths(&scan), ["file"]);
     }
 
@@ -428,7 +618,7 @@ mod tests {
             fs::write(place.root().join(std::ffi::OsStr::from_bytes(name)), "").unwrap();
         }
         let scan = place.scan();
-        let names: Vec<_> = scan.found.iter().map(|found| &found.path[..]).collect();
+        let names: Vec<_> = scan.suspects.iter().map(|found| &found.path[..]).collect();
         assert_eq!(names, [&b" "[..], b"caf\xe9", b"two\nlines", b"\xff\xfe"]);
     }
 
@@ -453,8 +643,8 @@ mod tests {
             return; // The tests run as root, whom no mode stops.
         }
         assert_eq!(paths(&scan), ["closed", "open", "open/file"]);
-        assert_eq!(scan.unreadable, [b"closed".to_vec()]);
         assert_eq!(scan.warnings.len(), 1);
+        assert_eq!(scan.warnings[0].path, b"closed");
     }
 
     #[test]
@@ -470,10 +660,9 @@ mod tests {
         fs::create_dir_all(place.root().join("shortcut").join(&name).join(&name)).unwrap();
         fs::write(place.root().join("shortcut").join(&name).join(&name).join("file"), "").unwrap();
         let scan = place.scan();
-        assert_eq!(scan.unreadable.len(), 1);
         assert_eq!(scan.warnings.len(), 1);
-        assert!(scan.found.iter().any(|found| found.path == scan.unreadable[0]));
-        assert!(!scan.found.iter().any(|found| found.path.ends_with(b"file")));
+        assert!(scan.suspects.iter().any(|found| found.path == scan.warnings[0].path));
+        assert!(!scan.suspects.iter().any(|found| found.path.ends_with(b"file")));
     }
 
     #[test]
@@ -484,7 +673,7 @@ mod tests {
             fs::write(place.root().join(format!("{number:05}")), "").unwrap();
         }
         let scan = place.scan();
-        assert_eq!(scan.found.len(), count);
-        assert!(scan.found.is_sorted_by(|left, right| left.path < right.path));
+        assert_eq!(scan.suspects.len(), count);
+        assert!(scan.suspects.is_sorted_by(|left, right| left.path < right.path));
     }
 }

@@ -1,10 +1,9 @@
-//! What changed on disk: a scan compared with the index.
+//! What changed on disk: a scan, and a look at what it did not come by.
 //!
-//! The answer is what must be read, never more than stat data can tell: a suspect may turn out to
-//! be unchanged once it is hashed. Whatever the index knows and the scan did not find is looked for
-//! by itself, because a tracked file stays tracked though a rule ignores it now, as in git.
+//! Whatever the index knows and the scan did not find is looked for by itself, because a tracked
+//! file stays tracked though a rule ignores it now, as in git.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -14,63 +13,38 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::platform;
 use crate::threads;
-use crate::tree::EntryKind;
 use crate::worktree::index::{Index, Known};
-use crate::worktree::scan::{Found, Scan};
+use crate::worktree::scan::{is_suspect, scan, Found, ScanOptions, Warning};
 use crate::worktree::{kind_of, path};
 
-/// The differences, in path order.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// The differences; every list is sorted by path bytes.
+#[derive(Debug, Default)]
 pub struct Status {
-    /// Indexes into `scan.found` of what must be read: new, of another kind, with other stat data,
-    /// or racy. A directory is one if it is new, and has no content to read.
-    pub suspects: Vec<usize>,
+    /// What must be read: new, of another kind, with other stat data, or racy. A directory is one
+    /// if it is new, and has no content to read.
+    pub suspects: Vec<Found>,
     /// Entries of the index that are gone.
     pub deleted: Vec<Vec<u8>>,
-    /// Entries of the index that the scan passed over because they are ignored now, but that are
-    /// still on disk: they stay tracked.
-    pub kept: Vec<Found>,
-    /// Indexes into `kept` of what must be read, by the rules of `suspects`.
-    pub kept_suspects: Vec<usize>,
+    pub warnings: Vec<Warning>,
+    /// Wall clock when the scan began, in nanoseconds since 1970.
+    pub started_ns: i64,
 }
 
-/// Compares a scan of `root` with the index.
-pub fn compare(root: &Path, scan: &Scan, index: &Index) -> Result<Status> {
-    let mut status = Status::default();
-    let mut missing: Vec<(&[u8], Known)> = Vec::new();
-    let mut known = index.iter().peekable();
-    for (position, found) in scan.found.iter().enumerate() {
-        while let Some(entry) = known.next_if(|(path, _)| *path < &found.path[..]) {
-            missing.push(entry);
-        }
-        let entry = known.next_if(|(path, _)| *path == &found.path[..]);
-        if is_suspect(found, entry.as_ref().map(|(_, known)| known)) {
-            status.suspects.push(position);
-        }
-    }
-    missing.extend(known);
-    look_for(root, scan, missing, &mut status)?;
+/// Compares what is under `root` with the index. Fails only if the root itself cannot be listed.
+pub fn status(root: &Path, options: &ScanOptions, index: &Index) -> Result<Status> {
+    let scan = scan(root, options, index)?;
+    let mut status = Status {
+        suspects: scan.suspects,
+        deleted: Vec::new(),
+        warnings: scan.warnings,
+        started_ns: scan.started_ns,
+    };
+    look_for(root, scan.missing, &mut status)?;
     Ok(status)
 }
 
-fn is_suspect(found: &Found, known: Option<&Known>) -> bool {
-    match known {
-        None => true,
-        Some(known) if known.kind != found.kind => true,
-        Some(_) if found.kind == EntryKind::Directory => false,
-        Some(known) => known.racy || known.stat != found.stat,
-    }
-}
-
-/// Sorts out the entries of the index that the scan did not report.
-fn look_for(
-    root: &Path,
-    scan: &Scan,
-    mut missing: Vec<(&[u8], Known)>,
-    status: &mut Status,
-) -> Result<()> {
-    let unreadable: HashSet<&[u8]> = scan.unreadable.iter().map(|path| &path[..]).collect();
-    missing.retain(|(path, _)| !is_at_or_below(path, &unreadable));
+/// Sorts out the entries of the index that the scan did not come by.
+fn look_for(root: &Path, missing: Vec<(&[u8], Known)>, status: &mut Status) -> Result<()> {
     let mut parents = Parents { root, real: HashMap::new() };
     let in_real_directory: Vec<bool> =
         missing.iter().map(|(path, _)| parents.is_real(path::parent(path))).collect();
@@ -85,27 +59,14 @@ fn look_for(
     for ((path, known), look) in missing.into_iter().zip(looks) {
         match look? {
             Look::Gone => status.deleted.push(path.to_vec()),
-            Look::Unknown => {}
-            Look::There(found) => {
-                if is_suspect(&found, Some(&known)) {
-                    status.kept_suspects.push(status.kept.len());
-                }
-                status.kept.push(found);
+            Look::There(found) if is_suspect(found.kind, &found.stat, Some(&known)) => {
+                status.suspects.push(found);
             }
+            Look::There(_) | Look::Unknown => {}
         }
     }
+    status.suspects.sort_unstable_by(|left, right| left.path.cmp(&right.path));
     Ok(())
-}
-
-fn is_at_or_below(path: &[u8], unreadable: &HashSet<&[u8]>) -> bool {
-    let mut path = path;
-    while !unreadable.is_empty() && !path.is_empty() {
-        if unreadable.contains(path) {
-            return true;
-        }
-        path = path::parent(path);
-    }
-    false
 }
 
 enum Look {
@@ -165,7 +126,8 @@ impl<'a> Parents<'a> {
 mod tests {
     use super::*;
     use crate::id::Id;
-    use crate::worktree::scan::{scan, ScanOptions};
+    use crate::tree::EntryKind;
+    use proptest::prelude::*;
     use std::os::unix::fs::symlink;
 
     struct Place {
@@ -176,24 +138,29 @@ mod tests {
     impl Place {
         /// A worktree of a few files, all of them known and none racy.
         fn new() -> Place {
-            let directory = tempfile::tempdir().unwrap();
-            fs::create_dir_all(directory.path().join("a/deep")).unwrap();
-            for path in ["a/deep/x", "a/y", "a.txt", "b"] {
-                fs::write(directory.path().join(path), path).unwrap();
-            }
-            let mut index = Index::default();
-            for found in Place::scan_of(directory.path()).found {
-                let id = Id::of_blob(&found.path);
-                index.set(
-                    &found.path,
-                    Known { kind: found.kind, stat: found.stat, id, racy: false },
-                );
-            }
-            Place { directory, index }
+            Place::of(&["a/deep/x", "a/y", "a.txt", "b"])
         }
 
-        fn scan_of(root: &Path) -> Scan {
-            scan(root, &ScanOptions::default()).unwrap()
+        fn of(paths: &[&str]) -> Place {
+            let directory = tempfile::tempdir().unwrap();
+            for path in paths {
+                let place = directory.path().join(path);
+                fs::create_dir_all(place.parent().unwrap()).unwrap();
+                fs::write(place, path).unwrap();
+            }
+            let mut place = Place { directory, index: Index::default() };
+            place.learn();
+            place
+        }
+
+        /// The index takes in what is on disk.
+        fn learn(&mut self) {
+            self.index = Index::default();
+            for found in self.status().0.suspects {
+                let id = Id::of_blob(&found.path);
+                let known = Known { kind: found.kind, stat: found.stat, id, racy: false };
+                self.index.set(&found.path, known);
+            }
         }
 
         fn root(&self) -> &Path {
@@ -201,21 +168,21 @@ mod tests {
         }
 
         fn status(&self) -> (Status, Vec<String>) {
-            let scan = Place::scan_of(self.root());
-            let status = compare(self.root(), &scan, &self.index).unwrap();
-            let suspects = &status.suspects;
-            let suspects = suspects.iter().map(|at| path::display(&scan.found[*at].path)).collect();
+            let status = status(self.root(), &ScanOptions::default(), &self.index).unwrap();
+            let suspects = status.suspects.iter().map(|found| path::display(&found.path)).collect();
             (status, suspects)
         }
-    }
 
-    fn kept(status: &Status) -> Vec<String> {
-        status.kept.iter().map(|found| path::display(&found.path)).collect()
+        fn assert_clean(&self) {
+            let (status, suspects) = self.status();
+            assert!(suspects.is_empty(), "{suspects:?}");
+            assert!(status.deleted.is_empty(), "{:?}", status.deleted);
+        }
     }
 
     #[test]
     fn an_untouched_worktree_has_no_differences() {
-        assert_eq!(Place::new().status().0, Status::default());
+        Place::new().assert_clean();
     }
 
     #[test]
@@ -230,7 +197,6 @@ mod tests {
         let (status, suspects) = place.status();
         assert_eq!(suspects, ["a.txt", "b", "empty", "new"]);
         assert_eq!(status.deleted, [b"a/deep/x".to_vec()]);
-        assert!(status.kept.is_empty());
     }
 
     #[test]
@@ -240,9 +206,7 @@ mod tests {
         fs::write(place.root().join("a/untracked"), "").unwrap();
         fs::write(place.root().join("a/y"), "changed").unwrap();
         let (status, suspects) = place.status();
-        assert_eq!(suspects, [".gitignore"]);
-        assert_eq!(kept(&status), ["a", "a/deep", "a/deep/x", "a/y", "b"]);
-        assert_eq!(status.kept_suspects, [3]);
+        assert_eq!(suspects, [".gitignore", "a/y"]);
         assert!(status.deleted.is_empty());
         fs::remove_file(place.root().join("b")).unwrap();
         assert_eq!(place.status().0.deleted, [b"b".to_vec()]);
@@ -272,12 +236,100 @@ mod tests {
 
     #[test]
     fn what_is_below_an_unreadable_directory_counts_as_unchanged() {
-        let place = Place::new();
-        let mut scan = Place::scan_of(place.root());
-        scan.found.retain(|found| !found.path.starts_with(b"a/"));
-        scan.unreadable = vec![b"a".to_vec()];
+        // Deeper than a path can be long, so that root cannot read it either.
+        let mut place = Place::new();
+        let name = "d".repeat(250);
+        let mut deep = place.root().join("a");
+        while deep.as_os_str().len() < 3600 {
+            deep.push(&name);
+        }
+        fs::create_dir_all(&deep).unwrap();
+        symlink(&deep, place.root().join("shortcut")).unwrap();
+        let shortcut = place.root().join("shortcut");
+        fs::create_dir_all(shortcut.join(&name).join(&name)).unwrap();
+        fs::remove_file(shortcut).unwrap();
+        place.learn();
+        let deep = place.index.iter().map(|(path, _)| path).max_by_key(|path| path.len());
+        let unreadable = deep.unwrap().to_vec();
+        place.index.set(&[&unreadable[..], b"/below"].concat(), place.index.get(b"b").unwrap());
+        let (status, suspects) = place.status();
+        assert!(suspects.is_empty() && status.deleted.is_empty());
+        assert_eq!(status.warnings.len(), 1);
+        assert_eq!(status.warnings[0].path, unreadable);
+    }
+
+    #[test]
+    fn what_was_below_a_directory_that_is_gone_is_deleted_also_where_names_interleave() {
+        let place = Place::of(&["a/x", "a.b/y", "a-c", "a0", "z"]);
+        place.assert_clean();
         fs::remove_dir_all(place.root().join("a")).unwrap();
-        let status = compare(place.root(), &scan, &place.index).unwrap();
-        assert_eq!(status, Status::default());
+        let (status, suspects) = place.status();
+        assert!(suspects.is_empty());
+        assert_eq!(status.deleted, [b"a".to_vec(), b"a/x".to_vec()]);
+        fs::write(place.root().join("a"), "").unwrap();
+        let (status, suspects) = place.status();
+        assert_eq!(suspects, ["a"]);
+        assert_eq!(status.deleted, [b"a/x".to_vec()]);
+    }
+
+    #[test]
+    fn a_directory_larger_than_a_task_is_compared_whole() {
+        let names: Vec<String> = (0..5000)
+            .map(|number| format!("{:04}{}", number, ["", "/x", "!"][number % 3]))
+            .collect();
+        let mut place = Place::of(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        place.assert_clean();
+        place.index.set(b"2047", place.index.get(b"0000").unwrap());
+        fs::remove_file(place.root().join("2049")).unwrap();
+        fs::remove_dir_all(place.root().join("4000")).unwrap();
+        let (status, suspects) = place.status();
+        assert_eq!(suspects, ["2047"]);
+        assert_eq!(status.deleted, [&b"2049"[..], b"4000", b"4000/x"]);
+    }
+
+    /// A few names, some of them prefixes of others, with bytes around the slash.
+    fn path() -> impl Strategy<Value = String> {
+        prop::collection::vec(prop::sample::select(vec!["a", "a.", "a0", "b", "b-"]), 1..4)
+            .prop_map(|names| names.join("/"))
+    }
+
+    proptest! {
+        #[test]
+        fn the_differences_are_those_of_two_plain_sets(
+            before in prop::collection::btree_set(path(), 0..12),
+            after in prop::collection::btree_set(path(), 0..12),
+        ) {
+            let entries = |place: &Place| -> Vec<(Vec<u8>, EntryKind)> {
+                place.index.iter().map(|(path, known)| (path.to_vec(), known.kind)).collect()
+            };
+            let make = |paths: &std::collections::BTreeSet<String>| {
+                // A path below a file cannot be.
+                let is_free = |path: &&str| {
+                    !path.match_indices('/').any(|(at, _)| paths.contains(&path[..at]))
+                };
+                Place::of(&paths.iter().map(String::as_str).filter(is_free).collect::<Vec<_>>())
+            };
+            let (old, new) = (make(&before), make(&after));
+            let (old_entries, new_entries) = (entries(&old), entries(&new));
+            let status = status(new.root(), &ScanOptions::default(), &old.index).unwrap();
+            let known: HashMap<_, _> = old_entries.iter().cloned().collect();
+            let there: HashMap<_, _> = new_entries.iter().cloned().collect();
+            // Other inodes: every file is a suspect, a directory only if it is new.
+            let suspects: Vec<_> = new_entries
+                .into_iter()
+                .filter(|(path, kind)| {
+                    *kind != EntryKind::Directory || known.get(path) != Some(kind)
+                })
+                .map(|(path, _)| path)
+                .collect();
+            let found: Vec<_> = status.suspects.into_iter().map(|found| found.path).collect();
+            prop_assert_eq!(found, suspects);
+            let gone: Vec<_> = old_entries
+                .into_iter()
+                .map(|(path, _)| path)
+                .filter(|path| !there.contains_key(path))
+                .collect();
+            prop_assert_eq!(status.deleted, gone);
+        }
     }
 }

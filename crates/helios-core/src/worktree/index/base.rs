@@ -42,22 +42,23 @@ impl Base {
     }
 
     pub fn get(&self, path: &[u8]) -> Option<Known> {
-        let position = self
-            .offsets
-            .binary_search_by(|offset| self.record(*offset).map_or(&[][..], |r| r.path).cmp(path))
-            .ok()?;
-        self.record(self.offsets[position])?.known()
+        let (found, known) = self.at(self.lower_bound(path))?;
+        (found == path).then_some(known)
+    }
+
+    /// The position of the first entry whose path is not less.
+    pub fn lower_bound(&self, path: &[u8]) -> usize {
+        self.offsets
+            .partition_point(|offset| self.record(*offset).is_some_and(|record| record.path < path))
     }
 
     fn record(&self, offset: usize) -> Option<Record<'_>> {
         Record::split_first(&self.bytes[offset..self.len]).map(|(record, _)| record)
     }
 
-    /// The entries in path order.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], Known)> + '_ {
-        self.offsets.iter().filter_map(|offset| {
-            let record = self.record(*offset)?;
-            Some((record.path, record.known()?))
-        })
+    /// The entry at a position; none behind the last.
+    pub fn at(&self, position: usize) -> Option<(&[u8], Known)> {
+        let record = self.record(*self.offsets.get(position)?)?;
+        Some((record.path, record.known()?))
     }
 }

@@ -41,6 +41,7 @@
 
 mod base;
 mod block;
+mod cursor;
 mod record;
 
 use std::collections::btree_map::{BTreeMap, Entry};
@@ -56,6 +57,7 @@ use base::Base;
 use block::{Block, BlockBuilder, BlockKind};
 use record::Record;
 
+pub use cursor::Cursor;
 pub use record::Known;
 
 /// The log may always grow to this size, however small the base is.
@@ -154,23 +156,13 @@ impl Index {
     }
 
     /// The entries in path order.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], Known)> + '_ {
-        let mut base = self.base.iter().peekable();
-        let mut changes = self.changes.iter().peekable();
-        std::iter::from_fn(move || loop {
-            let changed = changes.peek().map(|(path, _)| &path[..]);
-            match (base.peek(), changed) {
-                (Some((path, _)), Some(changed)) if *path < changed => return base.next(),
-                (_, None) => return base.next(),
-                (Some((path, _)), Some(changed)) if *path == changed => {
-                    base.next();
-                }
-                _ => {}
-            }
-            if let Some((path, Some(known))) = changes.next() {
-                return Some((&path[..], *known));
-            }
-        })
+    pub fn iter(&self) -> Cursor<'_> {
+        self.from(b"")
+    }
+
+    /// The entries whose paths are not less than `path`, in path order.
+    pub fn from(&self, path: &[u8]) -> Cursor<'_> {
+        Cursor::new(self, path)
     }
 
     /// Saves what changed since the last load or save; returns how many bytes were written.
