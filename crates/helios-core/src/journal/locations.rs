@@ -41,8 +41,14 @@ impl Locations {
         self.by_segment.entry(segment).or_default().entry(id).or_insert(location);
     }
 
-    /// Makes room for a segment that is about to be filled, all at once.
+    /// Makes room for a segment that is about to be filled, all at once. The one before is full: a
+    /// bulk commit fills it with few large objects, and the room for the others is given back.
     pub fn reserve(&mut self, segment: u64) {
+        if let Some(full) = self.by_segment.get_mut(&(segment - 1)) {
+            if full.len() < OBJECTS_EXPECTED / 4 {
+                full.shrink_to_fit();
+            }
+        }
         self.by_segment.entry(segment).or_default().reserve(OBJECTS_EXPECTED);
     }
 

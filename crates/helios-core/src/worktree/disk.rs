@@ -16,6 +16,7 @@ use parking_lot::RwLock;
 use crate::error::{Error, Result};
 use crate::platform::{self, Stat};
 use crate::worktree::path;
+use crate::worktree::sparse::SparseWriter;
 use crate::worktree::temporary::Temporary;
 
 /// A directory tree to write to, from any number of threads.
@@ -65,7 +66,7 @@ impl Disk {
         write: impl FnOnce(&mut dyn Write) -> Result<()>,
     ) -> Result<Stat> {
         let place = self.place(path)?;
-        self.create_with(&place, executable, |file| write(file))
+        self.create_with(&place, executable, |file| write_sparsely(file, write, &place))
     }
 
     fn create_with(
@@ -97,7 +98,7 @@ impl Disk {
         write: impl FnOnce(&mut dyn Write) -> Result<()>,
     ) -> Result<Stat> {
         let place = self.place(path)?;
-        self.replace_with(path, &place, executable, |file| write(file))
+        self.replace_with(path, &place, executable, |file| write_sparsely(file, write, &place))
     }
 
     fn replace_with(
@@ -216,6 +217,16 @@ impl Disk {
 
 fn write_all(file: &mut File, content: &[u8], place: &Path) -> Result<()> {
     file.write_all(content).map_err(|error| Error::io(place, error))
+}
+
+fn write_sparsely(
+    file: &mut File,
+    write: impl FnOnce(&mut dyn Write) -> Result<()>,
+    place: &Path,
+) -> Result<()> {
+    let mut sparse = SparseWriter::new(file);
+    write(&mut sparse)?;
+    sparse.finish().map_err(|error| Error::io(place, error))
 }
 
 fn stat_of_open(file: &File, place: &Path) -> Result<Stat> {

@@ -13,6 +13,7 @@ pub mod ignore;
 pub mod index;
 pub mod path;
 pub mod scan;
+mod sparse;
 pub mod status;
 mod temporary;
 
