@@ -62,6 +62,10 @@ class Project:
             self._runtime.append(name)
         return place
 
+    def require(self, requirement: str) -> None:
+        """Adds a requirement of the project at run time."""
+        self._runtime.append(requirement)
+
     def lock(self, name: str, version: str) -> None:
         """Locks a distribution without installing it."""
         self._pins[name] = version

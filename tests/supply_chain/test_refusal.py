@@ -112,6 +112,23 @@ def test_a_licence_for_outside_the_wheel_is_refused_within(project: Project) -> 
     ]
 
 
+def test_what_an_extra_of_a_runtime_package_needs_reaches_users(project: Project) -> None:
+    project.distribution(
+        "tool",
+        "License-Expression: MIT\nProvides-Extra: fast\nRequires-Dist: plain\n"
+        'Requires-Dist: native; extra == "fast"\nRequires-Dist: other; extra == "slow"',
+        runtime=False,
+    )
+    project.require("tool[fast]")
+    for name in ("plain", "native", "other"):
+        project.distribution(name, "License-Expression: MIT", runtime=False)
+    assert problems(project) == []
+    document = (project.root / "docs" / "LICENSES.md").read_text()
+    beside, development = document.split("## Development")
+    assert all(f"pypi/{name} " in beside for name in ("tool", "plain", "native"))
+    assert "pypi/other " in development
+
+
 def exception(licence: str, days: int) -> str:
     until = TODAY + timedelta(days=days)
     return (

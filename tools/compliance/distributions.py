@@ -51,6 +51,14 @@ class Environment:
     unlocked: list[Package]
 
 
+@dataclass(frozen=True)
+class Needed:
+    """A distribution that another asks for."""
+
+    name: str
+    extras: frozenset[str]
+
+
 def environment(root: Path, site: list[str] | None = None) -> Environment:
     """Reads `pyproject.toml` and `requirements-dev.lock` in `root`, and what is installed.
 
@@ -92,30 +100,34 @@ def _scopes(data: dict[str, Any], installed: dict[str, Distribution]) -> dict[st
         (Scope.BESIDE, data["project"].get("dependencies", [])),
         (Scope.BUILD, data.get("build-system", {}).get("requires", [])),
     ):
-        pending = _names(wanted)
+        pending = _needed(wanted)
+        seen: set[Needed] = set()
         while pending:
-            name = pending.pop()
-            if name not in scopes:
-                scopes[name] = scope
-                pending += _required(installed.get(name))
+            needed = pending.pop()
+            if needed not in seen:
+                seen.add(needed)
+                scopes.setdefault(needed.name, scope)
+                pending += _required(installed.get(needed.name), needed.extras)
     return scopes
 
 
-def _names(requirements: Iterable[str]) -> list[str]:
-    """Names of the requirements that hold on this system without any extra."""
-    names = []
+def _needed(requirements: Iterable[str], extras: Iterable[str] = ()) -> list[Needed]:
+    """What the requirements of a package ask for on this system, with these extras of it."""
+    needed = []
     for text in requirements:
         try:
             requirement = Requirement(text)
         except InvalidRequirement as error:
             raise Unusable(f"the requirement {text!r}: {error}") from None
-        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            names.append(str(canonicalize_name(requirement.name)))
-    return names
+        marker = requirement.marker
+        if marker is None or any(marker.evaluate({"extra": one}) for one in ("", *extras)):
+            name = str(canonicalize_name(requirement.name))
+            needed.append(Needed(name, frozenset(requirement.extras)))
+    return needed
 
 
-def _required(one: Distribution | None) -> list[str]:
-    return _names(one.requires or []) if one is not None else []
+def _required(one: Distribution | None, extras: Iterable[str] = ()) -> list[Needed]:
+    return _needed(one.requires or [], extras) if one is not None else []
 
 
 def _package(
@@ -141,7 +153,13 @@ def _package(
         said,
         place=_metadata_directory(one),
         requires=tuple(
-            sorted({f"pypi/{other}@{pins[other]}" for other in _required(one) if other in pins})
+            sorted(
+                {
+                    f"pypi/{other.name}@{pins[other.name]}"
+                    for other in _required(one)
+                    if other.name in pins
+                }
+            )
         ),
         native=tuple(sorted(str(file) for file in files if file.suffix in LIBRARY_SUFFIXES)),
     )
