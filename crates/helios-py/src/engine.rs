@@ -15,6 +15,7 @@ use helios_core::journal::Durability;
 use helios_core::metrics::Counter;
 use helios_core::object::Kind;
 use helios_core::store::RecordSource;
+use helios_core::worktree::ScanOptions;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -264,14 +265,17 @@ impl Engine {
         Diff::new(py, Arc::clone(&self.shared.engine), changes)
     }
 
-    /// The directory `root` as a worktree; `directory` holds its index and lock.
+    /// The directory `root` as a worktree; `directory` holds its index and lock, and `main` is the
+    /// root of the main worktree if this is a linked one.
     fn worktree(
         &self,
         root: PathBuf,
         directory: PathBuf,
         excludes_file: Option<PathBuf>,
+        main: Option<PathBuf>,
     ) -> Worktree {
-        Worktree::new(Arc::clone(&self.shared), root, directory, excludes_file)
+        let options = ScanOptions { excludes_file, main, threads: 0 };
+        Worktree::new(Arc::clone(&self.shared), root, directory, options)
     }
 
     /// Writes a snapshot's files to a directory: files, bytes, warnings.

@@ -13,9 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from helios._core import Diff, Engine, Snapshot
+    from helios.repository.place import Place
     from helios.repository.repository import Path, Repository
+    from helios.repository.watch import Watch
 
 DEFAULT_BRANCH = "main"
+SETTLE_S = 0.5
+WAIT_S_MAX = 5.0
 
 
 class PathWarning(tuple[str, str]):
@@ -111,26 +115,34 @@ class Switched(Result):
 
 
 class Worktree:
-    """The directory beside the repository. One process at a time works on it; others wait."""
+    """A directory that follows a branch. One process at a time works on it; others wait."""
 
     def __init__(
         self,
         engine: Engine,
         repository: Repository,
-        directory: str,
+        place: Place,
         excludes_file: str | None,
     ) -> None:
         """Use `Repository.worktree`."""
         self._engine = engine
         self._repository = repository
-        self._root = os.path.dirname(directory)
-        self._directory = os.path.join(directory, "worktree")
-        self._core = engine.worktree(self._root, self._directory, excludes_file)
+        self._place = place
+        self._excludes_file = excludes_file
+        self._root = place.root
+        self._directory = place.state
+        main = None if place.is_main else place.main_root
+        self._core = engine.worktree(self._root, self._directory, excludes_file, main)
 
     @property
     def root(self) -> str:
         """The worktree's directory."""
         return self._root
+
+    @property
+    def name(self) -> str:
+        """What the repository calls it: `main` is the one that the repository is in."""
+        return self._place.name
 
     @property
     def branch(self) -> str:
@@ -139,19 +151,7 @@ class Worktree:
 
     def _head(self) -> tuple[str, str | None]:
         """The branch, and the id of the snapshot that the disk came from."""
-        path = os.path.join(self._directory, "head")
-        try:
-            with open(path, encoding="utf-8") as file:
-                branch, _, base = file.read().rstrip("\n").partition("\n")
-        except FileNotFoundError:
-            return DEFAULT_BRANCH, None
-        except UnicodeDecodeError as error:
-            raise errors.StorageError(
-                f"{path} does not hold the name of a branch; write one there"
-            ) from error
-        except OSError as error:
-            raise errors.StorageError(f"{path}: {error.strerror}", errno=error.errno) from error
-        return branch or DEFAULT_BRANCH, base or None
+        return read_head(self._place)
 
     def _base(self, branch: str, base: str | None) -> str | None:
         """What the branch must be at for a commit to move it.
@@ -164,7 +164,8 @@ class Worktree:
             return base
         return head if self._core.tree() == self._engine.snapshot(head).tree_id else base
 
-    def _follow(self, branch: str, base: str | None) -> None:
+    def follow(self, branch: str, base: str | None) -> None:
+        """Notes the branch, and the snapshot that the disk comes from; nothing else."""
         path = os.path.join(self._directory, "head")
         temporary = f"{path}.{os.getpid()}"
         try:
@@ -223,7 +224,7 @@ class Worktree:
             command=command,
         )
         if snapshot.id != noted:
-            self._follow(branch, snapshot.id)
+            self.follow(branch, snapshot.id)
         return Committed(snapshot, _warnings(warnings))
 
     def _secure(self, command: str) -> tuple[Snapshot | None, list[PathWarning]]:
@@ -237,6 +238,51 @@ class Worktree:
             kept = error.snapshot
             return (None if kept is None else self._engine.snapshot(kept)), []
         return (done.snapshot if done.snapshot.stats is not None else None), done.warnings
+
+    def commit_for(self, command: str) -> Committed:
+        """Commits what is on disk before a command loses it. The caller has the turn."""
+        return self._commit(f"before {command}", None, None, False, command)
+
+    def populate(
+        self, snapshot: str, main: Place
+    ) -> tuple[int, int, int, int, list[tuple[str, str]]]:
+        """Fills the directory, which is new or empty, with a snapshot and ignored files: files,
+        bytes, files of shared content, ignored files, warnings."""
+        return self._core.populate(snapshot, main.root, main.state)
+
+    def leftovers(self) -> list[str]:
+        """Ignored files that would be lost with the directory: not those that came along and are
+        unchanged, and not caches."""
+        return self._core.leftovers()
+
+    def ignores(self, path: str) -> bool:
+        """Whether a directory below the root, there or not, is ignored."""
+        return self._core.ignores(os.fsencode(os.path.relpath(path, os.path.realpath(self._root))))
+
+    def watch(
+        self,
+        branch: str | None = None,
+        *,
+        settle_s: float = SETTLE_S,
+        wait_s_max: float = WAIT_S_MAX,
+    ) -> Watch:
+        """Snapshots the worktree whenever it changes, without touching its branch or its index.
+
+        Iterate over what it gives. The snapshots go to `branch`, by default `watch/` and the branch
+        that the worktree follows then. One is made when nothing has changed for `settle_s` seconds,
+        or something has for `wait_s_max`. Raises `Refused` if another process watches already.
+        """
+        from helios.repository.watch import Watch
+
+        return Watch(
+            self._engine,
+            self._repository,
+            self._place,
+            self._excludes_file,
+            branch=branch,
+            settle_s=settle_s,
+            wait_s_max=wait_s_max,
+        )
 
     def restore(
         self,
@@ -309,21 +355,43 @@ class Worktree:
             raise errors.UnknownRevision(
                 f"there is no branch {branch!r}; `switch -c {branch}` makes it"
             )
+        from helios.repository.worktrees import require_unfollowed
+
+        require_unfollowed(self._place.repository, branch, self.name)
         safety, warned = self._secure(f"switch {branch}")
         if create:
             base = self._head()[1] if safety is None else safety.id
             if base is not None:
                 self._engine.move_branch(branch, None, base, f"switch -c {branch}")
-            self._follow(branch, base)
+            self.follow(branch, base)
             snapshot = None if base is None else self._engine.snapshot(base)
             return Switched(branch, snapshot, safety, [], [], warned)
         target = self._engine.branch(branch)
         if target is None:
             return Switched(branch, None, safety, [], [], warned)
         written, deleted, warnings = self._bring(target, None, safety)
-        self._follow(branch, target)
+        self.follow(branch, target)
         snapshot = self._engine.snapshot(target)
         return Switched(branch, snapshot, safety, written, deleted, warned + _warnings(warnings))
+
+
+def read_head(place: Place) -> tuple[str, str | None]:
+    """The branch that a worktree follows, and the id of the snapshot that its disk came from."""
+    path = os.path.join(place.state, "head")
+    try:
+        with open(path, encoding="utf-8") as file:
+            branch, _, base = file.read().rstrip("\n").partition("\n")
+    except FileNotFoundError:
+        if place.is_main:
+            return DEFAULT_BRANCH, None
+        raise errors.Refused(f"the worktree {place.root} has been removed") from None
+    except UnicodeDecodeError as error:
+        raise errors.StorageError(
+            f"{path} does not hold the name of a branch; write one there"
+        ) from error
+    except OSError as error:
+        raise errors.StorageError(f"{path}: {error.strerror}", errno=error.errno) from error
+    return branch or DEFAULT_BRANCH, base or None
 
 
 def _warnings(found: list[tuple[str, str]]) -> list[PathWarning]:

@@ -12,6 +12,8 @@ COMMANDS = {
     "branch": "list, make or delete branches",
     "switch": "put the worktree on another branch",
     "restore": "bring the worktree, or paths in it, back to a snapshot",
+    "worktree": "give each agent a directory and a branch of its own",
+    "watch": "snapshot the worktree whenever it changes",
     "diff": "show what differs between snapshots, or from the worktree",
     "materialize": "write a snapshot to a directory of its own",
     "stats": "show latencies, sizes, cache and savings",
