@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from rocksdict import AccessType, Options, Rdict
 
-from helios.errors import HeliosError, ReadOnlyRepository, StorageError, StoreBusy
+from helios.errors import CorruptObject, HeliosError, ReadOnlyRepository, StorageError, StoreBusy
 from helios.store import RocksStore, Store
 from store_suite import StoreSuite, make_id, make_record
 
@@ -487,6 +487,11 @@ def test_path_that_cannot_be_a_database_is_a_storage_error(tmp_path: Path) -> No
         RocksStore.open(tmp_path / "file", writable=False).records([make_id(1)])
 
 
+def copy_database(source: Path, path: Path) -> None:
+    shutil.copytree(source, path)
+    shutil.copy(f"{source}.manifest", f"{path}.manifest")
+
+
 @pytest.fixture(scope="module")
 def intact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("intact") / "l2"
@@ -497,13 +502,10 @@ def intact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-# A truncated MANIFEST is missing: RocksDB takes it for one that a crash cut short, and goes on with
-# an older state.
 DAMAGE = [
     (pattern, damage)
-    for pattern in ("CURRENT", "MANIFEST-*", "*.sst", "*.blob", "rocksdict*")
+    for pattern in ("CURRENT", "MANIFEST-*", "*.sst", "*.blob", "rocksdict*", "../l2.manifest")
     for damage in ("flip", "truncate", "empty", "delete")
-    if (pattern, damage) != ("MANIFEST-*", "truncate")
 ]
 
 
@@ -512,8 +514,8 @@ DAMAGE = [
 def test_damage_is_reported_or_does_no_harm(
     intact: Path, path: Path, pattern: str, damage: str, writable: bool
 ) -> None:
-    shutil.copytree(intact, path)
-    files = list(path.glob(pattern))
+    copy_database(intact, path)
+    files = list(path.parent.glob(f"l2/{pattern}"))
     assert files
     for file in files:
         content = bytearray(file.read_bytes())
@@ -536,3 +538,143 @@ def test_damage_is_reported_or_does_no_harm(
     except HeliosError as error:
         assert str(path) in str(error)
         assert error.__cause__ is None
+
+
+FLIPPED_MANIFESTS = """
+import shutil, sys
+from pathlib import Path
+from helios.errors import CorruptObject
+from helios.store import RocksStore
+from store_suite import make_id
+path = Path(sys.argv[1])
+[file] = path.glob("MANIFEST-*")
+whole = file.read_bytes()
+def use(writable):
+    with RocksStore.open(path, writable=writable) as store:
+        assert store.reference(b"main") == make_id(1)
+for writable in (False, True):
+    for at in range(len(whole)):
+        flipped = whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1:]
+        for damaged in (flipped, whole[:at]):
+            file.write_bytes(damaged)
+            try:
+                use(writable)
+                print("opened", at, len(damaged))
+            except CorruptObject as error:
+                assert str(file) in str(error), error
+file.write_bytes(whole)
+for writable in (False, True):
+    use(writable)
+print("done")
+"""
+
+
+def test_a_manifest_with_any_byte_flipped_or_cut_off_is_refused(intact: Path, path: Path) -> None:
+    copy_database(intact, path)
+    # A process of its own, because RocksDB may wait for ever.
+    process = run_python(FLIPPED_MANIFESTS, path)
+    try:
+        output, _ = process.communicate(timeout=300)
+    finally:
+        process.kill()
+    assert output == "done\n"
+
+
+def test_an_older_manifest_in_place_of_the_noted_one_is_refused(intact: Path, path: Path) -> None:
+    copy_database(intact, path)
+    older = path.with_name("older")
+    shutil.copytree(path, older)
+    with RocksStore.open(path, writable=True) as store:
+        fill(store, "later")
+    shutil.rmtree(path)
+    older.rename(path)
+    for writable in (False, True):
+        with (
+            pytest.raises(CorruptObject, match="CURRENT"),
+            RocksStore.open(path, writable=writable) as store,
+        ):
+            store.reference(b"main")
+
+
+DYING_BEFORE_A_NOTE = """
+import os, signal, sys
+from helios.store import RocksStore, manifest
+from store_suite import make_id, make_record
+notes, note = int(sys.argv[2]), manifest.note
+def dying(directory):
+    global notes
+    if notes == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    notes -= 1
+    note(directory)
+manifest.note = dying
+with RocksStore.open(sys.argv[1], writable=True) as store:
+    store.put_records([(make_id("new"), make_record(b"new"))])
+    store.put_references({b"main": make_id(2)})
+    store.flush()
+"""
+
+
+@pytest.mark.parametrize(("notes", "name"), [(0, 1), (1, 2), (2, 2)])
+@pytest.mark.parametrize("noted", [True, False])
+def test_a_writer_that_dies_before_it_notes_the_manifest_loses_nothing(
+    intact: Path, path: Path, notes: int, name: int, noted: bool
+) -> None:
+    copy_database(intact, path)
+    if not noted:
+        # As an earlier version left it.
+        Path(f"{path}.manifest").unlink()
+    for _ in range(2):
+        process = run_python(DYING_BEFORE_A_NOTE, path, notes)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        for writable in (False, True):
+            with RocksStore.open(path, writable=writable) as store:
+                assert store.reference(b"main") == make_id(name)
+                assert held(store, 1, "new") == [True, name == 2]
+    assert Path(f"{path}.manifest").exists()
+
+
+def state_of(directory: Path) -> list[tuple[str, int, int]]:
+    return sorted(
+        (entry.name, entry.stat().st_mtime_ns, entry.stat().st_ino)
+        for entry in (*os.scandir(directory), *os.scandir(directory.parent))
+    )
+
+
+def test_reading_writes_nothing_and_leaves_nothing(intact: Path) -> None:
+    before = state_of(intact), set(Path("/tmp").glob("helios-*"))
+    with RocksStore.open(intact, writable=False) as store:
+        assert held(store, 1, 2, 150) == [True, True, True]
+        assert store.counts().disk_bytes > 0
+    assert (state_of(intact), set(Path("/tmp").glob("helios-*"))) == before
+
+
+def test_without_the_usual_directory_for_views_another_is_found(
+    intact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("helios.store.place.VIEWS", str(tmp_path / "absent"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with RocksStore.open(intact, writable=False) as store:
+        assert held(store, 1) == [True]
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
+    with RocksStore.open(intact, writable=False) as store, pytest.raises(StorageError):
+        held(store, 1)
+
+
+def test_a_path_that_is_not_utf_8_is_written_and_read(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\n"), "l2")
+    path.parent.mkdir()
+    for number in range(3):
+        with RocksStore.open(path, writable=True) as store:
+            fill(store, number)
+            store.put_references({b"main": make_id(number)})
+            with pytest.raises(StoreBusy):
+                RocksStore.open(path, writable=True)
+    descriptors = len(os.listdir("/proc/self/fd"))
+    with RocksStore.open(path, writable=False) as store:
+        assert held(store, 0, 1, 2) == [True, True, True]
+        assert store.reference(b"main") == make_id(2)
+    del store
+    assert len(os.listdir("/proc/self/fd")) == descriptors
