@@ -186,3 +186,30 @@ def test_an_interrupt_has_no_traceback(run: Run, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(module, "run", interrupt)
     assert run("stats") == (130, "", "")
+
+
+def test_a_commit_over_a_damaged_snapshot(run: Run, project: Path) -> None:
+    (project / "d").mkdir()
+    for number in range(50):
+        (project / "d" / f"{number}").write_text("content\n" * number)
+    run("commit", "--durability", "process")
+    [segment] = (project / ".helios" / "journal").glob("*.journal")
+    content = bytearray(segment.read_bytes())
+    (project / "e").write_text("e\n" * 10)
+    run("commit")
+    content[100] ^= 1
+    with segment.open("r+b") as file:
+        file.write(content)
+    (project / "d" / "7").write_text("changed\n")
+    result = run("status", "--json")
+    assert (result.code, result.error["code"]) == (6, "corrupt-object")
+    assert "`commit` still snapshots what is on disk" in result.error["message"]
+    result = run("commit", "-m", "whole")
+    assert result.code == 0
+    assert "51 files; " in result.out
+    assert ".helios: object " in result.err
+    result = run("status", "--json")
+    assert (result.code, result.json["clean"]) == (0, True)
+    assert [warning["path"] for warning in result.json["warnings"]] == [".helios/journal segment 1"]
+    assert run("materialize", "main", "out").code == 0
+    assert (project / "out" / "d" / "7").read_text() == "changed\n"

@@ -678,3 +678,24 @@ def test_a_path_that_is_not_utf_8_is_written_and_read(tmp_path: Path) -> None:
         assert store.reference(b"main") == make_id(2)
     del store
     assert len(os.listdir("/proc/self/fd")) == descriptors
+
+
+def test_a_record_that_is_damaged_on_disk_is_superseded(path: Path) -> None:
+    record = make_record(b"long enough for a blob file " * 100)
+    with RocksStore.open(path, writable=True) as store:
+        fill(store, *range(50))
+        store.put_records([(make_id("damaged"), record)])
+        counts = store.counts()
+    [blobs] = path.glob("*.blob")
+    content = bytearray(blobs.read_bytes())
+    content[content.index(record) + 1000] ^= 1
+    blobs.write_bytes(content)
+    with RocksStore.open(path, writable=True) as store:
+        with pytest.raises(CorruptObject):
+            held(store, "damaged")
+        assert store.put_records([(make_id("damaged"), record)]) == 0
+        assert held(store, "damaged") == [True]
+        assert store.counts().objects == counts.objects
+        assert store.counts().record_bytes == counts.record_bytes
+    with RocksStore.open(path, writable=False) as store:
+        assert store.records([make_id("damaged")]) == [record]

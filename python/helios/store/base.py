@@ -74,8 +74,8 @@ class Store(Protocol):
     def put_records(self, records: Iterable[tuple[bytes, bytes]]) -> int:
         """Adds (id, record) pairs; returns how many were new.
 
-        An id that is there already, or comes twice, keeps its first record. If it fails midway,
-        some of the records are there: repeat the call.
+        An id that is there already, or comes twice, keeps its first record, unless a later one
+        `supersedes` it. If it fails midway, some of the records are there: repeat the call.
         """
 
     def reference(self, name: bytes) -> bytes | None:
@@ -138,6 +138,16 @@ def form_of(object_id: bytes, record: bytes) -> int:
             "which is no stored form; it was not stored"
         )
     return form
+
+
+def supersedes(record: bytes, known: bytes) -> bool:
+    """Whether a record takes the place of another one of its object, empty if it cannot be read.
+
+    What a splice rests on may be damaged, and a commit then writes the object anew: whole. A whole
+    record rests on nothing older, so it is never worse.
+    """
+    splice = FORMS.index("splice")
+    return not known or (known[1] == splice and record[1] != splice)
 
 
 def checked_prefix(hex_prefix: str) -> str:

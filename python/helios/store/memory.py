@@ -5,7 +5,7 @@ from __future__ import annotations
 from _thread import RLock
 
 from helios.errors import StorageError
-from helios.store.base import FORMS, StoreCounts, checked_prefix, form_of
+from helios.store.base import FORMS, StoreCounts, checked_prefix, form_of, supersedes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,9 @@ class MemoryStore:
             before = len(self._records)
             for object_id, record in records:
                 form_of(object_id, record)
-                self._records.setdefault(object_id, record)
+                known = self._records.get(object_id)
+                if known is None or supersedes(record, known):
+                    self._records[object_id] = record
             return len(self._records) - before
 
     def reference(self, name: bytes) -> bytes | None:

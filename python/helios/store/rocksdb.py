@@ -45,7 +45,7 @@ from helios.errors import (
     StoreBusy,
 )
 from helios.store import manifest as manifests
-from helios.store.base import FORMS, StoreCounts, checked_prefix, form_of
+from helios.store.base import FORMS, StoreCounts, checked_prefix, form_of, supersedes
 from helios.store.lock import WriterLock
 from helios.store.place import Place, View
 
@@ -170,29 +170,45 @@ class RocksStore:
         with self._lock:
             database = self._writable()
             total = 0
-            contains = database.objects.__contains__
-            batch, pending, counters = _batch(), set[bytes](), self._counters.copy()
+            batch, pending, counters = _batch(), dict[bytes, bytes](), self._counters.copy()
             for object_id, record in records:
                 form = form_of(object_id, record)
-                # The bloom filters answer for a new object, without reading a block.
-                if object_id in pending or self._guard(contains, object_id):
+                known = pending.get(object_id)
+                if known is None:
+                    known = self._known(database, object_id)
+                if known is None:
+                    total += 1
+                elif not supersedes(record, known):
                     continue
-                pending.add(object_id)
+                elif known:
+                    counters[known[1]] -= 1
+                    counters[-1] -= len(known)
+                if known != b"":
+                    # What cannot be read is counted already.
+                    counters[form] += 1
+                    counters[-1] += len(record)
+                pending[object_id] = record
                 batch.put(object_id, record, database.handles[0])
-                counters[form] += 1
-                counters[-1] += len(record)
                 if batch.size_in_bytes() >= BATCH_BYTES_MAX:
-                    total += self._write_records(batch, pending, counters)
-                    batch, pending, counters = _batch(), set(), counters.copy()
-            return total + self._write_records(batch, pending, counters)
+                    self._write_records(batch, counters)
+                    batch, pending, counters = _batch(), {}, counters.copy()
+            if pending:
+                self._write_records(batch, counters)
+            return total
 
-    def _write_records(self, batch: WriteBatch, ids: set[bytes], counters: list[int]) -> int:
-        if ids:
-            encoded = b"".join(count.to_bytes(8, "big") for count in counters)
-            batch.put(COUNTERS, encoded, self._writable().handles[0])
-            self._write(batch)
-            self._counters = counters
-        return len(ids)
+    def _known(self, database: _Database, object_id: bytes) -> bytes | None:
+        """The record that is there, empty if it is damaged; None if there is none."""
+        try:
+            # The bloom filters answer for a new object, without reading a block.
+            return self._guard(_get_record, database, object_id)
+        except Corruption:
+            return b""
+
+    def _write_records(self, batch: WriteBatch, counters: list[int]) -> None:
+        encoded = b"".join(count.to_bytes(8, "big") for count in counters)
+        batch.put(COUNTERS, encoded, self._writable().handles[0])
+        self._write(batch)
+        self._counters = counters
 
     def reference(self, name: bytes) -> bytes | None:
         return self._read(_get_reference, None, name)
