@@ -21,7 +21,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
-use crate::convert::parse_id;
+use crate::convert::{parse_id, Text};
 use crate::diff::Diff;
 use crate::errors::Failure;
 use crate::snapshot::Snapshot;
@@ -127,11 +127,11 @@ fn source(store: Option<Py<PyAny>>) -> Option<Arc<dyn RecordSource>> {
 impl Engine {
     fn wrap(
         engine: engine::Engine,
-        author: String,
-        actor: String,
+        author: Text,
+        actor: Text,
         maintenance: Option<Vec<OsString>>,
     ) -> Engine {
-        let (author, actor) = (author.into_bytes(), actor.into_bytes());
+        let (author, actor) = (author.0.into_bytes(), actor.0.into_bytes());
         let in_maintenance = Arc::new(AtomicBool::new(false));
         let engine = Arc::new(engine);
         let resolver = PyOnceLock::new();
@@ -169,8 +169,8 @@ impl Engine {
         durability: &str,
         cache_bytes: usize,
         store: Option<Py<PyAny>>,
-        author: String,
-        actor: String,
+        author: Text,
+        actor: Text,
         maintenance: Option<Vec<OsString>>,
     ) -> PyResult<Engine> {
         let durability = durability_of(durability)?;
@@ -183,12 +183,7 @@ impl Engine {
 
     #[staticmethod]
     #[pyo3(signature = (*, cache_bytes, store, author, actor))]
-    fn memory(
-        cache_bytes: usize,
-        store: Option<Py<PyAny>>,
-        author: String,
-        actor: String,
-    ) -> Engine {
+    fn memory(cache_bytes: usize, store: Option<Py<PyAny>>, author: Text, actor: Text) -> Engine {
         let engine = engine::Engine::in_memory(cache_bytes, source(store));
         Engine::wrap(engine, author, actor, None)
     }
@@ -200,8 +195,8 @@ impl Engine {
     }
 
     /// A VST over a branch; an unborn one is empty.
-    fn vst_of_branch(&self, name: &str) -> PyResult<Vst> {
-        let vst = self.core().vst_of_branch(name).map_err(Failure::from)?;
+    fn vst_of_branch(&self, name: Text) -> PyResult<Vst> {
+        let vst = self.core().vst_of_branch(&name.0).map_err(Failure::from)?;
         Ok(Vst::new(Arc::clone(&self.shared), vst))
     }
 
@@ -217,8 +212,8 @@ impl Engine {
     }
 
     /// The snapshot id of a branch.
-    fn branch(&self, name: &str) -> PyResult<Option<String>> {
-        let reference = refs::branch_ref(name).map_err(Failure::from)?;
+    fn branch(&self, name: Text) -> PyResult<Option<String>> {
+        let reference = refs::branch_ref(&name.0).map_err(Failure::from)?;
         let id = self.core().reference(&reference).map_err(Failure::from)?;
         Ok(id.map(|id| id.to_hex()))
     }

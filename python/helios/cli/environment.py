@@ -69,16 +69,21 @@ def author() -> str:
     """Who makes snapshots here."""
     chosen = _value("HELIOS_AUTHOR")
     if chosen is not None:
-        return chosen
+        return _text(chosen)
     name, email = _value("GIT_AUTHOR_NAME"), _value("GIT_AUTHOR_EMAIL")
     if name is not None and email is not None:
-        return f"{name} <{email}>"
-    return name or email or user_at_host()
+        return _text(f"{name} <{email}>")
+    return _text(name or email or user_at_host())
+
+
+def _text(value: str) -> str:
+    """A value as text. What is not UTF-8 is replaced: nobody gives this anew with each commit."""
+    return os.fsencode(value).decode("utf-8", "replace")
 
 
 def user_at_host() -> str:
     """The account and the machine, which also stand in the operation log."""
-    return f"{_user()}@{os.uname().nodename}"
+    return _text(f"{_user()}@{os.uname().nodename}")
 
 
 def _user() -> str:
