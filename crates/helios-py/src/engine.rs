@@ -273,7 +273,8 @@ impl Engine {
         Worktree::new(Arc::clone(&self.shared), root, directory, options)
     }
 
-    /// Writes a snapshot's files to a directory: files, bytes, warnings.
+    /// Writes a snapshot's files to a directory: files, bytes, entries that the file system did not
+    /// take, warnings.
     fn materialize<'py>(
         &self,
         py: Python<'py>,
@@ -282,14 +283,15 @@ impl Engine {
         include: Vec<String>,
         exclude: Vec<String>,
         paths: Option<Vec<Vec<u8>>>,
-    ) -> PyResult<(u64, u64, Vec<Warned<'py>>)> {
+    ) -> PyResult<(u64, u64, u64, Vec<Warned<'py>>)> {
         let id = parse_id(snapshot)?;
         let selection = Selection { include, exclude, paths };
         let engine = self.core();
         let result = py.detach(|| engine.materialize(&id, &out, &selection));
         engine.progress().begin(Phase::Idle, 0);
         let written = result.map_err(Failure::from)?;
-        Ok((written.files, written.bytes, warnings_to_python(py, written.warnings)?))
+        let warnings = warnings_to_python(py, written.warnings)?;
+        Ok((written.files, written.bytes, written.failed, warnings))
     }
 
     /// How far a long call in another thread has got: phase, done, total.

@@ -39,10 +39,19 @@ CACHE_BYTES = 64 << 20
 class Materialized(Result):
     """What `materialize` wrote: the snapshot's id, where, how many files, of how many bytes."""
 
-    __slots__ = ("bytes", "files", "out", "snapshot", "warnings")
+    `failed` is how many entries the file system did not take; `warnings` say which, and why.
+    """
+
+    __slots__ = ("bytes", "failed", "files", "out", "snapshot", "warnings")
 
     def __init__(
-        self, snapshot: str, out: str, files: int, bytes: int, warnings: list[PathWarning]
+        self,
+        snapshot: str,
+        out: str,
+        files: int,
+        bytes: int,
+        failed: int,
+        warnings: list[PathWarning],
     ) -> None:
         self.snapshot = snapshot
         self.out = out
@@ -58,6 +67,7 @@ class Repository:
     `@` (the worktree's branch), or any of these with `~N` for the N-th first parent.
     """
 
+        self.failed = failed
     def __init__(
         self,
         engine: Engine,
@@ -418,7 +428,9 @@ class Repository:
         """Writes a snapshot's files to the directory `out`, which is new or empty.
 
         `include` and `exclude` are gitignore patterns, `paths` are files or directories of the
-        snapshot; without them everything is written. Nothing is ever written outside `out`.
+        snapshot; without them everything is written. Nothing is ever written outside `out`. An
+        entry that the file system does not take (its name is too long there, say) is passed over
+        with a warning; if it is full, fails or is read-only, nothing is left and an error raised.
         Raises `TargetNotEmpty`, `PathNotFound`, `StorageError`.
         """
         from helios.repository.target import empty, require_empty
@@ -428,7 +440,7 @@ class Repository:
         target = _absolute(out)
         is_new = require_empty(target)
         try:
-            files, size, warnings = self._engine.materialize(
+            files, size, failed, warnings = self._engine.materialize(
                 found,
                 target,
                 list(include or ()),
@@ -439,7 +451,8 @@ class Repository:
             # Nothing was there before, and half a snapshot is worse than none.
             empty(target, remove=is_new)
             raise
-        return Materialized(found, target, files, size, [PathWarning(pair) for pair in warnings])
+        passed = [PathWarning(pair) for pair in warnings]
+        return Materialized(found, target, files, size, failed, passed)
 
     def maintenance(self, *, locked: Caller | None = None) -> Maintained:
         """Moves the journal into the L2 store. Raises `StoreBusy` if another process does.
