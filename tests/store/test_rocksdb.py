@@ -5,22 +5,18 @@ from __future__ import annotations
 import configparser
 import os
 import re
-import shutil
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from on_disk import copy_database, fill, held, run_python
 from rocksdict import AccessType, Options, Rdict
 
 from helios.errors import CorruptObject, HeliosError, ReadOnlyRepository, StorageError, StoreBusy
 from helios.store import RocksStore, Store
 from store_suite import StoreSuite, make_id, make_record
-
-PYTHON_ROOT = Path(__file__).parents[2] / "python"
 
 
 class TestRocksStore(StoreSuite):
@@ -30,40 +26,6 @@ class TestRocksStore(StoreSuite):
 
     def make(self) -> Store:
         return RocksStore.open(self.path, writable=True)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "l2"
-
-
-def fill(store: Store, *names: object) -> None:
-    store.put_records((make_id(name), make_record(repr(name).encode())) for name in names)
-
-
-def held(store: Store, *names: object) -> list[bool]:
-    return [record is not None for record in store.records([make_id(name) for name in names])]
-
-
-def run_python(script: str, *arguments: object) -> subprocess.Popen[str]:
-    """A process that can import helios and this directory, with pipes."""
-    here = [str(PYTHON_ROOT), str(Path(__file__).parent)]
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        # A measured process imports what coverage needs.
-        if not name.startswith("COVERAGE_")
-    }
-    environment["PYTHONPATH"] = os.pathsep.join(
-        [*filter(None, [os.environ.get("PYTHONPATH")]), *here]
-    )
-    return subprocess.Popen(
-        [sys.executable, "-c", script, *map(str, arguments)],
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
 
 
 def test_import_and_lazy_open_do_not_load_rocksdb(path: Path) -> None:
@@ -487,21 +449,6 @@ def test_path_that_cannot_be_a_database_is_a_storage_error(tmp_path: Path) -> No
         RocksStore.open(tmp_path / "file", writable=False).records([make_id(1)])
 
 
-def copy_database(source: Path, path: Path) -> None:
-    shutil.copytree(source, path)
-    shutil.copy(f"{source}.manifest", f"{path}.manifest")
-
-
-@pytest.fixture(scope="module")
-def intact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("intact") / "l2"
-    with RocksStore.open(path, writable=True) as store:
-        store.put_records((make_id(n), make_record(bytes([n]) * 20 * n)) for n in range(200))
-        store.put_references({b"main": make_id(1)})
-        store.put_operations([((1, 16), b"commit")])
-    return path
-
-
 DAMAGE = [
     (pattern, damage)
     for pattern in ("CURRENT", "MANIFEST-*", "*.sst", "*.blob", "rocksdict*", "../l2.manifest")
@@ -538,101 +485,6 @@ def test_damage_is_reported_or_does_no_harm(
     except HeliosError as error:
         assert str(path) in str(error)
         assert error.__cause__ is None
-
-
-FLIPPED_MANIFESTS = """
-import shutil, sys
-from pathlib import Path
-from helios.errors import CorruptObject
-from helios.store import RocksStore
-from store_suite import make_id
-path = Path(sys.argv[1])
-[file] = path.glob("MANIFEST-*")
-whole = file.read_bytes()
-def use(writable):
-    with RocksStore.open(path, writable=writable) as store:
-        assert store.reference(b"main") == make_id(1)
-for writable in (False, True):
-    for at in range(len(whole)):
-        flipped = whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1:]
-        for damaged in (flipped, whole[:at]):
-            file.write_bytes(damaged)
-            try:
-                use(writable)
-                print("opened", at, len(damaged))
-            except CorruptObject as error:
-                assert str(file) in str(error), error
-file.write_bytes(whole)
-for writable in (False, True):
-    use(writable)
-print("done")
-"""
-
-
-def test_a_manifest_with_any_byte_flipped_or_cut_off_is_refused(intact: Path, path: Path) -> None:
-    copy_database(intact, path)
-    # A process of its own, because RocksDB may wait for ever.
-    process = run_python(FLIPPED_MANIFESTS, path)
-    try:
-        output, _ = process.communicate(timeout=300)
-    finally:
-        process.kill()
-    assert output == "done\n"
-
-
-def test_an_older_manifest_in_place_of_the_noted_one_is_refused(intact: Path, path: Path) -> None:
-    copy_database(intact, path)
-    older = path.with_name("older")
-    shutil.copytree(path, older)
-    with RocksStore.open(path, writable=True) as store:
-        fill(store, "later")
-    shutil.rmtree(path)
-    older.rename(path)
-    for writable in (False, True):
-        with (
-            pytest.raises(CorruptObject, match="CURRENT"),
-            RocksStore.open(path, writable=writable) as store,
-        ):
-            store.reference(b"main")
-
-
-DYING_BEFORE_A_NOTE = """
-import os, signal, sys
-from helios.store import RocksStore, manifest
-from store_suite import make_id, make_record
-notes, note = int(sys.argv[2]), manifest.note
-def dying(directory):
-    global notes
-    if notes == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    notes -= 1
-    note(directory)
-manifest.note = dying
-with RocksStore.open(sys.argv[1], writable=True) as store:
-    store.put_records([(make_id("new"), make_record(b"new"))])
-    store.put_references({b"main": make_id(2)})
-    store.flush()
-"""
-
-
-@pytest.mark.parametrize(("notes", "name"), [(0, 1), (1, 2), (2, 2)])
-@pytest.mark.parametrize("noted", [True, False])
-def test_a_writer_that_dies_before_it_notes_the_manifest_loses_nothing(
-    intact: Path, path: Path, notes: int, name: int, noted: bool
-) -> None:
-    copy_database(intact, path)
-    if not noted:
-        # As an earlier version left it.
-        Path(f"{path}.manifest").unlink()
-    for _ in range(2):
-        process = run_python(DYING_BEFORE_A_NOTE, path, notes)
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL
-        for writable in (False, True):
-            with RocksStore.open(path, writable=writable) as store:
-                assert store.reference(b"main") == make_id(name)
-                assert held(store, 1, "new") == [True, name == 2]
-    assert Path(f"{path}.manifest").exists()
 
 
 def state_of(directory: Path) -> list[tuple[str, int, int]]:
