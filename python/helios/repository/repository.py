@@ -11,12 +11,12 @@ from helios.repository import place as places
 from helios.repository import revision as revisions
 from helios.repository.place import DIRECTORY, Place
 from helios.repository.result import Result
+from helios.store.closing import Closing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from types import TracebackType
-    from typing import Literal, Self
+    from typing import Literal, Self, TypedDict, Unpack
 
     from helios._core import VST, Diff
     from helios.repository.maintenance import Caller, Maintained
@@ -32,12 +32,22 @@ if TYPE_CHECKING:
     Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
     Durability = Literal["process", "disk"]
 
+    class Options(TypedDict, total=False):
+        """How a repository is opened; `Repository.open` says what they mean."""
+
+        durability: Durability
+        cache_bytes: int
+        author: str
+        actor: str
+        excludes_file: Path | None
+
+
 DEFAULT_BRANCH = "main"
 CACHE_BYTES = 64 << 20
 
 
 class Materialized(Result):
-    """What `materialize` wrote: the snapshot's id, where, how many files, of how many bytes."""
+    """What `materialize` wrote: the snapshot's id, where, how many files, of how many bytes.
 
     `failed` is how many entries the file system did not take; `warnings` say which, and why.
     """
@@ -57,17 +67,17 @@ class Materialized(Result):
         self.out = out
         self.files = files
         self.bytes = bytes
+        self.failed = failed
         self.warnings = warnings
 
 
-class Repository:
+class Repository(Closing):
     """A Helios repository. Threads may share it, and any number of processes may have it open.
 
     Snapshots are given as `Snapshot`, full id, unambiguous prefix of at least 4 digits, branch,
     `@` (the worktree's branch), or any of these with `~N` for the N-th first parent.
     """
 
-        self.failed = failed
     def __init__(
         self,
         engine: Engine,
@@ -98,92 +108,50 @@ class Repository:
         cls,
         path: Path = ".",
         *,
-        durability: Durability = "process",
-        cache_bytes: int = CACHE_BYTES,
-        author: str = "",
-        actor: str = "",
-        excludes_file: Path | None = None,
         force: bool = False,
+        **options: Unpack[Options],
     ) -> Self:
         """Makes a repository in the directory `path`, which is made too if it is not there.
 
-        If there is one already it is opened. Raises `Refused` for the home directory and `/`,
-        unless `force`.
+        If there is one already it is opened. Options are those of `open`. Raises `Refused` for the
+        home directory and `/`, unless `force`.
         """
         root = _absolute(path)
         if not force:
             _refuse_roots(root)
         if places.find(root) is None:
             _make(root, os.path.join(root, DIRECTORY))
-        return cls.open(
-            root,
-            durability=durability,
-            cache_bytes=cache_bytes,
-            author=author,
-            actor=actor,
-            excludes_file=excludes_file,
-        )
+        return cls.open(root, **options)
 
     @classmethod
-    def open(
-        cls,
-        path: Path = ".",
-        *,
-        durability: Durability = "process",
-        cache_bytes: int = CACHE_BYTES,
-        author: str = "",
-        actor: str = "",
-        excludes_file: Path | None = None,
-    ) -> Self:
+    def open(cls, path: Path = ".", **options: Unpack[Options]) -> Self:
         """Opens the repository of the worktree `path`, be it the main one or a linked one.
 
-        `durability` says what a finished commit survives: `process` the death of the process,
-        `disk` also a power cut. `author` is put into snapshots, `actor` into the operation log.
-        `excludes_file` is git's `core.excludesFile`. Raises `NotARepository`, `FormatTooNew`,
-        `CorruptJournal`, `StorageError`.
+        `durability` says what a finished commit survives: `process` (the default) the death of the
+        process, `disk` also a power cut. `cache_bytes` bounds the L1 cache; 64 MiB by default.
+        `author` is put into snapshots, `actor` into the operation log. `excludes_file` is git's
+        `core.excludesFile`. Raises `NotARepository`, `FormatTooNew`, `CorruptJournal`,
+        `StorageError`.
         """
         root = _absolute(path)
-        return cls._at(
-            places.find(root) or Place(root, os.path.join(root, DIRECTORY)),
-            durability=durability,
-            cache_bytes=cache_bytes,
-            author=author,
-            actor=actor,
-            excludes_file=excludes_file,
-        )
+        return cls._at(places.find(root) or Place(root, os.path.join(root, DIRECTORY)), **options)
 
     @classmethod
-    def at(
-        cls,
-        directory: Path,
-        *,
-        durability: Durability = "process",
-        cache_bytes: int = CACHE_BYTES,
-        author: str = "",
-        actor: str = "",
-        excludes_file: Path | None = None,
-    ) -> Self:
+    def at(cls, directory: Path, **options: Unpack[Options]) -> Self:
         """As `open`, by the repository's own directory (`.helios`)."""
         found = _absolute(directory)
-        return cls._at(
-            Place(os.path.dirname(found), found),
-            durability=durability,
-            cache_bytes=cache_bytes,
-            author=author,
-            actor=actor,
-            excludes_file=excludes_file,
-        )
+        return cls._at(Place(os.path.dirname(found), found), **options)
 
     @classmethod
     def _at(
         cls,
         place: Place,
         *,
-        durability: Durability,
-        cache_bytes: int,
-        author: str,
-        actor: str,
-        excludes_file: Path | None,
+        durability: Durability = "process",
+        cache_bytes: int = CACHE_BYTES,
+        author: str = "",
+        actor: str = "",
+        excludes_file: Path | None = None,
     ) -> Self:
         from helios.store.rocksdb import RocksStore
 
@@ -207,17 +175,8 @@ class Repository:
         return cls(engine, store, place, excludes)
 
     @classmethod
-    def discover(
-        cls,
-        start: Path = ".",
-        *,
-        durability: Durability = "process",
-        cache_bytes: int = CACHE_BYTES,
-        author: str = "",
-        actor: str = "",
-        excludes_file: Path | None = None,
-    ) -> Self:
-        """Opens the repository of `start` or of the nearest directory above it."""
+    def discover(cls, start: Path = ".", **options: Unpack[Options]) -> Self:
+        """As `open`, for `start` or the nearest directory above it that is in a repository."""
         at = first = _absolute(start)
         while (place := places.find(at)) is None:
             above = os.path.dirname(at)
@@ -227,14 +186,7 @@ class Repository:
                     "`helios-cli init` makes one"
                 )
             at = above
-        return cls._at(
-            place,
-            durability=durability,
-            cache_bytes=cache_bytes,
-            author=author,
-            actor=actor,
-            excludes_file=excludes_file,
-        )
+        return cls._at(place, **options)
 
     @classmethod
     def memory(cls, *, cache_bytes: int = CACHE_BYTES, author: str = "") -> Self:
@@ -503,17 +455,6 @@ class Repository:
         """Lets go of the L2 store. Commits are never waiting for this."""
         if self._store is not None:
             self._store.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"Repository({self._directory or 'memory'!r})"

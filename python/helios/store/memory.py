@@ -6,15 +6,14 @@ from _thread import RLock
 
 from helios.errors import StorageError
 from helios.store.base import FORMS, StoreCounts, checked_prefix, form_of, supersedes
+from helios.store.closing import Closing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from types import TracebackType
-    from typing import Self
 
 
-class MemoryStore:
+class MemoryStore(Closing):
     """Implements `Store` with dictionaries; what it holds ends when it is closed."""
 
     __slots__ = ("_closed", "_lock", "_operations", "_records", "_references")
@@ -102,14 +101,3 @@ class MemoryStore:
         if self._closed:
             raise StorageError("the store in memory is closed")
         return self._lock
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -46,13 +46,13 @@ from helios.errors import (
 )
 from helios.store import manifest as manifests
 from helios.store.base import FORMS, StoreCounts, checked_prefix, form_of, supersedes
+from helios.store.closing import Closing
 from helios.store.lock import WriterLock
 from helios.store.place import Place, View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from types import TracebackType
     from typing import Any, Self, TypeVar
 
     from rocksdict import ColumnFamily, Options, Rdict, WriteBatch, WriteOptions
@@ -110,7 +110,7 @@ COMPACTION_START_SECONDS = 0.02
 """How long RocksDB may take to start a compaction that it has reason for."""
 
 
-class RocksStore:
+class RocksStore(Closing):
     """Implements `Store`. One process may have it open for writing, any number for reading.
 
     A store that is open for reading shows the state of its first access until `refresh`; opening
@@ -295,17 +295,6 @@ class RocksStore:
         self._database = None
         if self._writer_lock is not None:
             self._writer_lock.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _scan(
         self, family: str, prefix: bytes = b"", *, newest_first: bool = False
