@@ -195,6 +195,43 @@ class Watcher:
     def take(self) -> bool: ...
 
 @final
+class Verification:
+    """One pass over all that a repository stores, and what repair needs of it."""
+
+    def __init__(self, engine: Engine, objects_expected: int) -> None: ...
+    def journal(self) -> None: ...
+    def records(self, batch: list[tuple[bytes, bytes]]) -> list[bytes]: ...
+    def finish(
+        self, roots: list[str]
+    ) -> tuple[
+        list[tuple[str, str, str | None, str | None, bool, str]],
+        int,
+        int,
+        int,
+        list[tuple[int, int, int]],
+        tuple[int, int, int] | None,
+        list[tuple[int, int]],
+        bool,
+    ]: ...
+    def roots(self) -> list[tuple[bytes, str]]: ...
+    def effects(
+        self,
+        roots: list[tuple[bytes, str]],
+        damaged: list[list[str]],
+    ) -> list[list[tuple[bytes, int, str, bytes | None]]]: ...
+    def copy(self, id: str, sink: Callable[[bytes, bytes], None]) -> None: ...
+    def copy_from(
+        self, other: Engine, wanted: list[str], sink: Callable[[bytes, bytes], None]
+    ) -> None: ...
+    def search(
+        self, path: str, wanted: list[str], sink: Callable[[bytes, bytes], None]
+    ) -> None: ...
+    @staticmethod
+    def copy_file(path: str, id: str, sink: Callable[[bytes, bytes], None]) -> bool: ...
+    @staticmethod
+    def paths_in_index(index: str, wanted: list[str]) -> list[tuple[str, bytes]]: ...
+
+@final
 class Engine:
     """The engine of one repository."""
 

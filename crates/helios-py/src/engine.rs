@@ -150,6 +150,10 @@ impl Engine {
     fn core(&self) -> &engine::Engine {
         &self.shared.engine
     }
+
+    pub fn shared_core(&self) -> Arc<engine::Engine> {
+        Arc::clone(&self.shared.engine)
+    }
 }
 
 #[pymethods]

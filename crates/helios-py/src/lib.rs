@@ -12,6 +12,7 @@ mod engine;
 mod errors;
 mod snapshot;
 mod store;
+mod verify;
 mod vst;
 mod worktree;
 
@@ -33,6 +34,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<worktree::Watcher>()?;
     module.add_class::<snapshot::Snapshot>()?;
     module.add_class::<snapshot::CommitStats>()?;
+    module.add_class::<verify::Verification>()?;
     module.add_class::<diff::Diff>()?;
     module.add_class::<diff::Change>()?;
     module.add_class::<diff::Rename>()?;

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from helios._core import VST, Diff
     from helios.repository.maintenance import Caller, Maintained
+    from helios.repository.verify import Verified
     from helios.repository.worktree import PathWarning, Restored, Worktree
     from helios.repository.worktrees import (
         AddedWorktree,
@@ -92,6 +93,8 @@ class Repository(Closing):
         self._directory = None if place is None else place.repository
         self._excludes_file = excludes_file
         self._worktree: Worktree | None = None
+        # The engine of a verification that runs, which has one of its own.
+        self._verifying: Engine | None = None
         # The engine must not keep the repository alive, which holds the engine.
         alive = ref(self)
 
@@ -430,6 +433,44 @@ class Repository(Closing):
         store.refresh()
         return result
 
+    def verify(self, *, repair: bool = False, source: Path | None = None) -> Verified:
+        """Verifies all that is stored; see `Verified`. Nothing is written.
+
+        With `repair` damaged and missing objects are first restored from where their content can be
+        found: other records, `journal/lost`, the worktree, and the repository of `source`, a
+        directory. What is stored is replaced only by what matches its id, and nothing is deleted:
+        an L2 store that cannot be read any more is moved aside. What is then still damaged is told.
+        Raises `StoreBusy` if another process writes L2.
+        """
+        from helios.repository.repair import repair as restore
+        from helios.repository.verify import Opened, Pass
+
+        if source is not None and not repair:
+            raise errors.Usage("a source is for repairs")
+        if self._directory is None:
+            if repair:
+                raise errors.Refused("a repository in memory cannot be repaired")
+            return Pass(self._engine, self._store, []).run()
+        found = [Place(os.path.dirname(self._directory), self._directory)]
+        found += places.linked(self._directory)
+        restored = 0
+        if repair:
+            at = None if source is None else os.path.join(_absolute(source), DIRECTORY)
+            restored = restore(self._directory, found, at, self._show_progress_of)
+            self._engine.refresh()
+            if self._store is not None:
+                self._store.refresh()
+        try:
+            with Opened(self._directory) as opened:
+                self._show_progress_of(opened.engine)
+                one = Pass(opened.engine, opened.store, found, opened.failure)
+                return one.run(restored)
+        finally:
+            self._show_progress_of(None)
+
+    def _show_progress_of(self, engine: Engine | None) -> None:
+        self._verifying = engine
+
     def stats(self) -> dict[str, dict[str, int | float | None]]:
         """Figures of the repository, over all processes; see `docs/ARCHITECTURE.md`."""
         from helios.repository.stats import collect
@@ -444,7 +485,8 @@ class Repository(Closing):
 
     def progress(self) -> tuple[str, int, int] | None:
         """What a heavy call in another thread is at: phase, done, total (0 while unknown)."""
-        return self._engine.progress()
+        engine = self._verifying or self._engine
+        return engine.progress()
 
     @property
     def damage(self) -> list[tuple[int, int, int]]:

@@ -60,6 +60,23 @@ class StoreCounts:
         return f"StoreCounts({fields})"
 
 
+class Page:
+    """Records by key, in the order of keys, and the gap behind them, if there is one.
+
+    A gap is what cannot be read: between which keys (None: the last one), and why.
+    """
+
+    __slots__ = ("gap", "records")
+
+    def __init__(
+        self,
+        records: list[tuple[bytes, bytes]],
+        gap: tuple[bytes, bytes | None, str] | None = None,
+    ) -> None:
+        self.records = records
+        self.gap = gap
+
+
 class Store(Protocol):
     """Records, refs and operations. Safe to use from several threads.
 
@@ -77,6 +94,15 @@ class Store(Protocol):
         An id that is there already, or comes twice, keeps its first record, unless a later one
         `supersedes` it. If it fails midway, some of the records are there: repeat the call.
         """
+
+    def replace_records(self, records: Iterable[tuple[bytes, bytes]]) -> int:
+        """Puts (id, record) pairs in place of what is there, which is damaged; returns how many."""
+
+    def pages(self) -> Iterator[Page]:
+        """All records, a page in memory at a time, past what cannot be read."""
+
+    def check(self) -> None:
+        """Raises as every method does if the store cannot be opened at all."""
 
     def reference(self, name: bytes) -> bytes | None:
         """The value of a ref; None if there is no such ref."""

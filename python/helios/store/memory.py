@@ -5,7 +5,7 @@ from __future__ import annotations
 from _thread import RLock
 
 from helios.errors import StorageError
-from helios.store.base import FORMS, StoreCounts, checked_prefix, form_of, supersedes
+from helios.store.base import FORMS, Page, StoreCounts, checked_prefix, form_of, supersedes
 from helios.store.closing import Closing
 
 TYPE_CHECKING = False
@@ -38,6 +38,23 @@ class MemoryStore(Closing):
                 if known is None or supersedes(record, known):
                     self._records[object_id] = record
             return len(self._records) - before
+
+    def replace_records(self, records: Iterable[tuple[bytes, bytes]]) -> int:
+        with self._opened():
+            replaced = dict(records)
+            for object_id, record in replaced.items():
+                form_of(object_id, record)
+            self._records.update(replaced)
+            return len(replaced)
+
+    def pages(self) -> Iterator[Page]:
+        with self._opened():
+            return iter([Page(sorted(self._records.items()))])
+
+    def check(self) -> None:
+        """Memory is always open, until it is closed."""
+        with self._opened():
+            pass
 
     def reference(self, name: bytes) -> bytes | None:
         with self._opened():

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 
     from rocksdict import ColumnFamily, Options, Rdict, WriteBatch, WriteOptions
 
+    from helios.store.base import Page
     from helios.store.manifest import Manifest
 
     T = TypeVar("T")
@@ -163,8 +164,8 @@ class RocksStore(Closing):
         if len(ids) == 1:
             # The core follows a chain of splices one by one, and for one key the multi-get costs
             # twice as much.
-            return [self._read(_get_record, None, ids[0])]
-        return self._read(_get_records, [None] * len(ids), list(ids))
+            return [self.read(_get_record, None, ids[0])]
+        return self.read(_get_records, [None] * len(ids), list(ids))
 
     def put_records(self, records: Iterable[tuple[bytes, bytes]]) -> int:
         with self._lock:
@@ -196,6 +197,27 @@ class RocksStore(Closing):
                 self._write_records(batch, counters)
             return total
 
+    def replace_records(self, records: Iterable[tuple[bytes, bytes]]) -> int:
+        """Puts (id, record) pairs in place of what is there, which is damaged; returns how many."""
+        with self._lock:
+            database = self._writable()
+            batch, counters = _batch(), self._counters.copy()
+            replaced = dict(records)
+            for object_id, record in replaced.items():
+                known = self._known(database, object_id)
+                # What cannot be read is counted already.
+                if known != b"":
+                    counters[form_of(object_id, record)] += 1
+                    counters[-1] += len(record)
+                if known:
+                    if len(known) > 1 and known[1] < len(FORMS):
+                        counters[known[1]] -= 1
+                    counters[-1] -= len(known)
+                batch.put(object_id, record, database.handles[0])
+            if replaced:
+                self._write_records(batch, counters)
+            return len(replaced)
+
     def _known(self, database: _Database, object_id: bytes) -> bytes | None:
         """The record that is there, empty if it is damaged; None if there is none."""
         try:
@@ -210,8 +232,16 @@ class RocksStore(Closing):
         self._write(batch)
         self._counters = counters
 
+    def pages(self) -> Iterator[Page]:
+        from helios.store.pages import pages
+
+        return pages(self)
+
+    def check(self) -> None:
+        self.read(_Database.size_on_disk, 0)
+
     def reference(self, name: bytes) -> bytes | None:
-        return self._read(_get_reference, None, name)
+        return self.read(_get_reference, None, name)
 
     def references(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         return self._scan("refs", prefix)
@@ -252,7 +282,7 @@ class RocksStore(Closing):
 
     def counts(self) -> StoreCounts:
         """As the interface says; `disk_bytes` is that of tables and blob files."""
-        return self._read(_counts, StoreCounts())
+        return self.read(_counts, StoreCounts())
 
     def refresh(self) -> None:
         with self._lock:
@@ -306,7 +336,7 @@ class RocksStore(Closing):
         """
         start = b"\xff" * 16 if newest_first else prefix
         while True:
-            page: list[tuple[bytes, bytes]] = self._read(
+            page: list[tuple[bytes, bytes]] = self.read(
                 _page, [], FAMILIES.index(family), prefix, start, newest_first
             )
             yield from page
@@ -320,7 +350,7 @@ class RocksStore(Closing):
             else:
                 return
 
-    def _read(self, read: Callable[..., T], absent: T, *args: object) -> T:
+    def read(self, read: Callable[..., T], absent: T, *args: object) -> T:
         """What `read` returns for the database and `args`; `absent` if there is no database."""
         database = self._database
         if database is None:

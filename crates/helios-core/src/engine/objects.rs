@@ -148,7 +148,7 @@ impl Engine {
             .collect()
     }
 
-    fn look_again(&self) -> Result<()> {
+    pub(super) fn look_again(&self) -> Result<()> {
         self.journal.refresh()?;
         match &self.store {
             Some(store) => store.refresh(),

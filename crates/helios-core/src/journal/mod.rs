@@ -11,6 +11,7 @@
 
 mod append;
 pub mod frame;
+mod frames;
 mod locations;
 mod lock;
 mod replay;
@@ -28,6 +29,7 @@ use crate::error::{Error, Result};
 use crate::id::Id;
 use crate::object::Kind;
 pub use append::Append;
+pub use frames::Frame;
 use locations::Location;
 use lock::Lock;
 pub use replay::Damage;

@@ -17,6 +17,10 @@ COMMANDS = {
     "diff": "show what differs between snapshots, or from the worktree",
     "materialize": "write a snapshot to a directory of its own",
     "stats": "show latencies, sizes, cache and savings",
+    "verify": "check all that is stored, and repair it",
     "maintenance": "move the journal into the L2 store",
     "completion": "print a completion script for a shell",
 }
+
+ALIASES = {"fsck": "verify"}
+"""Other names of commands."""
