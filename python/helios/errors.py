@@ -86,6 +86,12 @@ class InvalidText(InvalidInput):
     code = "invalid-text"
 
 
+class InvalidConfig(InvalidInput):
+    """The repository's `config` does not say what it should: correct the file."""
+
+    code = "invalid-config"
+
+
 class Usage(InvalidInput):
     """Arguments that do not go together, or an option that does not exist."""
 
@@ -116,6 +122,12 @@ class AmbiguousRevision(RevisionError):
     """An id prefix fits several snapshots: give more digits."""
 
     code = "ambiguous-revision"
+
+
+class Collected(RevisionError):
+    """Gc has dropped the snapshot, as the repository's policy says: name one that is kept."""
+
+    code = "collected"
 
 
 class PathError(HeliosError):

@@ -26,9 +26,11 @@ BRANCHES = st.sampled_from(["main", "x", "y/z"])
 class Work:
     """A VST and what it must hold."""
 
-    def __init__(self, vst: VST, model: TreeModel) -> None:
+    def __init__(self, vst: VST, model: TreeModel, sources: tuple[str | None, ...] = ()) -> None:
         self.vst = vst
         self.model = model
+        # Snapshots that its content may be loaded from.
+        self.sources = (vst.base, *sources)
 
 
 class RepositoryMachine(RuleBasedStateMachine):
@@ -73,9 +75,15 @@ class RepositoryMachine(RuleBasedStateMachine):
                 work.vst.fork(branch)
             except errors.BranchExists:
                 branch = None
-        return Work(work.vst.fork(branch), work.model.copy())
+        return Work(work.vst.fork(branch), work.model.copy(), work.sources)
+
+    def may_be_gone(self, work: Work) -> bool:
+        """Whether gc has dropped what the VST has not loaded yet."""
+        return any(source not in self.snapshots for source in work.sources if source)
 
     def edit(self, work: Work, name: str, *arguments: bytes) -> None:
+        if self.may_be_gone(work):
+            return
         outcomes: list[type[Exception] | None] = []
         for target in (work.model, work.vst):
             try:
@@ -106,6 +114,7 @@ class RepositoryMachine(RuleBasedStateMachine):
         if self.snapshots:
             snapshot = data.draw(st.sampled_from(sorted(self.snapshots)))
             work.vst.restore(snapshot)
+            work.sources = (*work.sources, snapshot)
             work.model = self.snapshots[snapshot].copy()
 
     @rule(work=works, allow_empty=st.booleans())
@@ -114,6 +123,9 @@ class RepositoryMachine(RuleBasedStateMachine):
         try:
             self.time_us += 1
             made = work.vst.commit(allow_empty=allow_empty, time_us=self.time_us)
+        except errors.Collected:
+            assert self.may_be_gone(work)
+            return
         except errors.BranchMoved as error:
             assert error.branch == branch
             assert error.actual == self.branches.get(error.branch) != error.expected
@@ -126,6 +138,8 @@ class RepositoryMachine(RuleBasedStateMachine):
             assert made.id == base
             return
         self.keep(made, work, base)
+        # All that it holds is stored now, whatever it came from.
+        work.sources = (made.id,)
         assert work.vst.base == made.id
         if branch is not None:
             assert self.branches.get(branch) in (base, None)
@@ -138,7 +152,8 @@ class RepositoryMachine(RuleBasedStateMachine):
 
     @rule(work=consumes(works))
     def a_vst_shows_its_model(self, work: Work) -> None:
-        work.model.check(work.vst)
+        if not self.may_be_gone(work):
+            work.model.check(work.vst)
 
     @rule(branch=BRANCHES, data=st.data())
     def create_branch(self, branch: str, data: st.DataObject) -> None:
@@ -216,6 +231,25 @@ class DiskMachine(RepositoryMachine):
         # VSTs of the earlier handle go on with it, as those of another process would.
         self.earlier.append(self.repo)
         self.repo = Repository.open(self.directory, cache_bytes=100_000)
+
+    @rule(last=st.none() | st.integers(1, 3))
+    def another_handle_collects(self, last: int | None) -> None:
+        """VSTs that are held meanwhile commit whole, or not at all."""
+        rules = "" if last is None else f"keep-last = {last}\n"
+        config = self.directory / ".helios" / "config"
+        config.write_text(f'[retention]\ngrace = "0s"\nundo = "0s"\n{rules}')
+        with Repository.open(self.directory) as other:
+            other.gc()
+            for snapshot in list(self.snapshots):
+                try:
+                    other.snapshot(snapshot)
+                except errors.RevisionError:
+                    del self.snapshots[snapshot]
+            for branch, head in self.branches.items():
+                assert head in self.snapshots, branch
+                if last is None:
+                    kept = {found.id for found in other.log(branch)}
+                    assert kept <= self.snapshots.keys()
 
     @rule()
     def another_handle_does_maintenance(self) -> None:

@@ -65,6 +65,14 @@ def commit_many(directory: str, name: str, count: str) -> None:
                 break
 
 
+def collect(directory: str) -> None:
+    """Collects again and again, until it is killed."""
+    with Repository.open(directory) as repo:
+        say("begins")
+        while True:
+            repo.gc()
+
+
 def read_steadily(directory: str, files: str) -> None:
     """Opens a VST, and at each line of input reads all of it and says how many files were right."""
     with Repository.open(directory, cache_bytes=0) as repo:

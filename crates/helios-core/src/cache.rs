@@ -50,6 +50,8 @@ impl Entry {
 struct State {
     entries: LruCache<Id, Entry, IdBuildHasher>,
     bytes: usize,
+    /// Counts how often everything was dropped.
+    generation: u64,
 }
 
 pub struct Cache {
@@ -62,7 +64,7 @@ impl Cache {
     /// A cache of at most `bytes_max` bytes, its bookkeeping included.
     pub fn new(bytes_max: usize, metrics: Arc<Metrics>) -> Cache {
         let entries = LruCache::unbounded_with_hasher(IdBuildHasher::default());
-        Cache { state: Mutex::new(State { entries, bytes: 0 }), bytes_max, metrics }
+        Cache { state: Mutex::new(State { entries, bytes: 0, generation: 0 }), bytes_max, metrics }
     }
 
     pub fn get(&self, id: &Id) -> Option<Object> {
@@ -121,6 +123,34 @@ impl Cache {
             state.bytes -= old.cost();
         }
         self.shrink(state);
+    }
+
+    /// As `insert` or, in bulk, `offer`, of an object that was read: only if nothing was dropped
+    /// since `generation`, because what the reader has seen may be gone.
+    pub fn insert_read(&self, id: Id, object: Object, generation: u64, in_bulk: bool) {
+        if self.generation() != generation {
+            return;
+        }
+        match in_bulk {
+            true => self.offer(id, object),
+            false => self.insert(id, object),
+        }
+        // It may have been dropped in between.
+        if self.generation() != generation {
+            self.retire(&id);
+        }
+    }
+
+    pub fn generation(&self) -> u64 {
+        self.state.lock().generation
+    }
+
+    /// Drops everything.
+    pub fn clear(&self) {
+        let mut state = self.state.lock();
+        state.entries.clear();
+        state.bytes = 0;
+        state.generation += 1;
     }
 
     /// Inserts an object of a bulk operation: only if there is room, because most of these will not

@@ -51,6 +51,13 @@ pub enum Error {
     NotADirectory { path: String },
     #[error("object {id} is missing: neither the journal nor the L2 store has it")]
     ObjectNotFound { id: Id },
+    #[error("{id} was dropped by gc; `log` lists what is kept")]
+    Collected { id: Id },
+    #[error("{0}")]
+    Busy(String),
+    /// Never leaves the engine, which does again what was refused.
+    #[error("gc has begun to delete meanwhile; try again")]
+    Outdated,
     #[error("{id} is a {found}, not a snapshot")]
     NotASnapshot { id: Id, found: &'static str },
     #[error("object {id} is corrupt: {reason}; restore it from a copy of the repository")]
@@ -122,6 +129,9 @@ impl Error {
             Error::IsADirectory { .. } => "PathIsADirectory",
             Error::NotADirectory { .. } => "PathNotADirectory",
             Error::ObjectNotFound { .. } => "ObjectNotFound",
+            Error::Collected { .. } => "Collected",
+            Error::Busy(_) => "StoreBusy",
+            Error::Outdated => "Conflict",
             Error::NotASnapshot { .. } => "UnknownRevision",
             Error::CorruptObject { .. } | Error::Malformed(_) | Error::CorruptStore(_) => {
                 "CorruptObject"

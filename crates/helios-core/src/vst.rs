@@ -27,6 +27,10 @@ pub struct Vst {
     pub(crate) path_bytes_added: u64,
     /// Content written since the last commit, in bytes.
     pub(crate) pending_bytes: u64,
+    /// The epoch of gc in which all that the tree refers to was there.
+    pub(crate) epoch: u64,
+    /// Gc has dropped the base: its id is all that is left of it.
+    pub(crate) base_is_dropped: bool,
 }
 
 /// A child of a directory, as `list` gives it.

@@ -24,6 +24,7 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 use crate::convert::{parse_id, Text};
 use crate::diff::Diff;
 use crate::errors::Failure;
+use crate::gc::Collection;
 use crate::snapshot::Snapshot;
 use crate::store::PythonStore;
 use crate::vst::Vst;
@@ -381,6 +382,60 @@ impl Engine {
     fn discard_journal(&self, py: Python<'_>, segment: u64) -> PyResult<()> {
         let journal = self.core().journal();
         Ok(py.detach(|| journal.discard(segment).map_err(Failure::from))?)
+    }
+
+    /// Begins a gc that holds at most so many bytes of live ids in memory, the rest in `scratch`.
+    fn collect(
+        &self,
+        py: Python<'_>,
+        memory_bytes: usize,
+        scratch: Option<PathBuf>,
+    ) -> PyResult<Collection> {
+        Collection::begin(py, &self.shared.engine, memory_bytes, scratch)
+    }
+
+    /// An operation's time in microseconds, and all values that its refs had before and after.
+    #[staticmethod]
+    fn operation_values<'py>(
+        py: Python<'py>,
+        operation: &[u8],
+    ) -> PyResult<(i64, Vec<Bound<'py, PyBytes>>)> {
+        let operation = helios_core::journal::frame::Operation::decode(operation);
+        let operation = operation.map_err(Failure::from)?;
+        let values = operation.changes.iter().flat_map(|change| [change.old, change.new]);
+        let values = values.flatten().map(|id| PyBytes::new(py, id.as_bytes()));
+        Ok((operation.time_us, values.collect()))
+    }
+
+    /// All refs and their values, by name.
+    fn references<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let found = PyDict::new(py);
+        for (name, id) in self.core().references(b"").map_err(Failure::from)? {
+            found.set_item(PyBytes::new(py, &name), PyBytes::new(py, id.as_bytes()))?;
+        }
+        Ok(found)
+    }
+
+    /// The trees that worktrees' indexes describe.
+    #[staticmethod]
+    fn indexed_trees<'py>(py: Python<'py>, indexes: Vec<PathBuf>) -> Vec<Bound<'py, PyBytes>> {
+        let trees = engine::gc::indexed(&indexes);
+        trees.iter().map(|id| PyBytes::new(py, id.as_bytes())).collect()
+    }
+
+    /// Of a parent that gc has dropped: its nearest kept ancestor, itself if there is none.
+    fn dropped(&self, id: &str) -> PyResult<Option<String>> {
+        let next = self.core().dropped(&parse_id(id)?).map_err(Failure::from)?;
+        Ok(next.map(|id| id.to_hex()))
+    }
+
+    /// Says how far a long operation that Python does has got; an unknown phase is none.
+    fn begin_phase(&self, phase: &str, total: u64) {
+        self.core().progress().begin(Phase::named(phase).unwrap_or(Phase::Idle), total);
+    }
+
+    fn step(&self, count: u64) {
+        self.core().progress().step(count);
     }
 
     fn refresh(&self) -> PyResult<()> {

@@ -10,6 +10,7 @@ mod convert;
 mod diff;
 mod engine;
 mod errors;
+mod gc;
 mod snapshot;
 mod store;
 mod verify;
@@ -29,6 +30,7 @@ const HEAVY_BYTES: u64 = 256 << 10;
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::Engine>()?;
+    module.add_class::<gc::Collection>()?;
     module.add_class::<vst::Vst>()?;
     module.add_class::<worktree::Worktree>()?;
     module.add_class::<worktree::Watcher>()?;

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 
-from helios.bench import commands, commits, durability, report, scale, verify, volume
+from helios.bench import commands, commits, durability, report, scale, soak, verify, volume
 from helios.bench.figure import Figure, Measured, Result, Unmeasurable
 from helios.bench.machine import load_average
 from helios.bench.workbench import QUICK, Sizes, Workbench
@@ -28,6 +28,7 @@ FIGURES: tuple[Figure, ...] = (
     *volume.FIGURES,
     *scale.FIGURES,
     *verify.FIGURES,
+    *soak.FIGURES,
     *commands.FIGURES,
 )
 

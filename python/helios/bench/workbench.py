@@ -47,6 +47,8 @@ class Sizes:
     checkouts: int = 3
     starts: int = 20
     verified_bytes: int = 1 << 29
+    soak_commits: int = 100_000
+    soak_kept: int = 1_000
 
 
 QUICK = Sizes(
@@ -71,6 +73,8 @@ QUICK = Sizes(
     checkouts=1,
     starts=2,
     verified_bytes=3 << 20,
+    soak_commits=200,
+    soak_kept=20,
 )
 """Smoke size: shows that each figure can be measured, and says nothing about speed."""
 

@@ -62,7 +62,7 @@ def run(
     written_before = _bytes_written()
     store = open_store()
     try:
-        segments, objects, new_objects = _move(engine, store, locked)
+        segments, objects, new_objects = move(engine, store, locked)
     finally:
         if close:
             store.close()
@@ -71,8 +71,8 @@ def run(
     return Maintained(segments, objects, new_objects, bytes_written, perf_counter() - start)
 
 
-def _move(engine: Engine, store: Store, locked: Caller) -> tuple[int, int, int]:
-    """Segments and objects moved, and how many objects were new."""
+def move(engine: Engine, store: Store, locked: Caller = directly) -> tuple[int, int, int]:
+    """Moves the journal into the store: segments, objects, and objects that were new."""
     segments: list[int] = locked(engine.seal_journal)
     if not segments:
         return 0, 0, 0

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Literal, Self, TypedDict, Unpack
 
     from helios._core import VST, Diff
+    from helios.repository.gc import Collected
     from helios.repository.maintenance import Caller, Maintained
     from helios.repository.verify import Verified
     from helios.repository.worktree import PathWarning, Restored, Worktree
@@ -333,9 +334,18 @@ class Repository(Closing):
         return found
 
     def log(self, revision: str | Snapshot = "@", limit: int | None = None) -> Iterator[Snapshot]:
-        """A snapshot and all its ancestors, each once, newest first."""
+        """A snapshot and all its ancestors that gc has kept, each once, newest first."""
         from heapq import heappop, heappush
         from itertools import islice
+
+        def read(parent: str) -> Snapshot | None:
+            try:
+                return self._engine.snapshot(parent)
+            except (errors.ObjectNotFound, errors.Collected):
+                following = self._engine.dropped(parent)
+                if following is None:
+                    raise
+                return None if following == parent else self._engine.snapshot(following)
 
         def ancestors() -> Iterator[Snapshot]:
             first = self.snapshot(revision)
@@ -348,8 +358,12 @@ class Repository(Closing):
                 for parent in found.parents:
                     if parent not in seen:
                         seen.add(parent)
-                        snapshot = self._engine.snapshot(parent)
-                        heappush(queue, (-snapshot.time_us, len(seen), snapshot))
+                        snapshot = read(parent)
+                        if snapshot is not None and (
+                            snapshot.id == parent or snapshot.id not in seen
+                        ):
+                            seen.add(snapshot.id)
+                            heappush(queue, (-snapshot.time_us, len(seen), snapshot))
 
         return islice(ancestors(), limit)
 
@@ -470,6 +484,38 @@ class Repository(Closing):
 
     def _show_progress_of(self, engine: Engine | None) -> None:
         self._verifying = engine
+
+    def gc(self, *, dry_run: bool = False, quota: int | None = None) -> Collected:
+        """Deletes what nothing reaches, and drops what `.helios/config` does not keep.
+
+        With a quota, in bytes, the oldest snapshots are dropped too until the repository fits, but
+        none that is protected; `fits` of the result says whether it does. A dry run changes
+        nothing. Raises `StoreBusy` if maintenance or another gc runs, `InvalidConfig`, and
+        `Corruption` if something that is to be kept cannot be read: then nothing is deleted.
+        """
+        from helios.repository import config as configuration
+        from helios.repository.gc import Gc, Worktrees
+
+        store, directory = self._store, self._directory
+        if store is None:
+            raise errors.Refused("this repository has no L2 store")
+        worktrees = Worktrees(self._engine, directory)
+        if directory is None:
+            config = configuration.Config(configuration.Retention(grace_s=0, undo_s=0))
+            gc = Gc(self._engine, store, None, config, worktrees)
+            return gc.run(dry_run=dry_run, quota=quota)
+        config = configuration.load(directory)
+        if dry_run:
+            store.refresh()
+            gc = Gc(self._engine, store, directory, config, worktrees)
+            return gc.run(dry_run=True, quota=quota)
+        from helios.store.rocksdb import RocksStore
+
+        with RocksStore.open(os.path.join(directory, "l2"), writable=True) as writable:
+            gc = Gc(self._engine, writable, directory, config, worktrees)
+            done = gc.run(dry_run=False, quota=quota)
+        store.refresh()
+        return done
 
     def stats(self) -> dict[str, dict[str, int | float | None]]:
         """Figures of the repository, over all processes; see `docs/ARCHITECTURE.md`."""

@@ -101,5 +101,10 @@ def _ancestor(found: str, step: str, text: str, engine: Engine) -> str:
         parents = engine.snapshot(found).parents
         if not parents:
             raise UnknownRevision(f"{text!r}: {found[:12]} has no parent, history begins there")
-        found = parents[0]
+        following = engine.dropped(parents[0])
+        if following == parents[0]:
+            raise UnknownRevision(
+                f"{text!r}: gc has dropped the parent of {found[:12]}, history begins there"
+            )
+        found = following or parents[0]
     return found

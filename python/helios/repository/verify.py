@@ -2,7 +2,7 @@
 
 It reads only, beside any number of writers: what looks like damage is looked at again at the end,
 because objects move from the journal to L2 meanwhile. What `dropped/` refs name is where history
-ends on purpose, and no damage (`BOUNDARY_PREFIX` in the core).
+ends on purpose, and no damage (`DROPPED_PREFIX` in the core).
 """
 
 from __future__ import annotations

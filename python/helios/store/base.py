@@ -96,7 +96,7 @@ class Store(Protocol):
         """
 
     def replace_records(self, records: Iterable[tuple[bytes, bytes]]) -> int:
-        """Puts (id, record) pairs in place of what is there, which is damaged; returns how many."""
+        """Puts (id, record) pairs in place of what is there; returns how many."""
 
     def pages(self) -> Iterator[Page]:
         """All records, a page in memory at a time, past what cannot be read."""
@@ -129,6 +129,15 @@ class Store(Protocol):
         `kind` is 1 for blobs, 2 for tree nodes, 3 for snapshots. The prefix may have an odd
         number of digits, of either case. Raises `InvalidId` if it is not hexadecimal.
         """
+
+    def delete_records(self, doomed: Iterable[tuple[bytes, int, int]]) -> None:
+        """Deletes objects, given as id, stored form and length of the record that is there."""
+
+    def delete_operations(self, positions: Iterable[tuple[int, int]]) -> None:
+        """Deletes operations by their positions."""
+
+    def compact(self) -> None:
+        """Gives back the room of what was deleted. Meanwhile what is left takes twice its room."""
 
     def counts(self) -> StoreCounts:
         """What the store holds, from counters that are kept up to date: no scan."""

@@ -91,6 +91,19 @@ class MemoryStore(Closing):
                 if record[0] == kind and object_id.hex().startswith(prefix)
             )
 
+    def delete_records(self, doomed: Iterable[tuple[bytes, int, int]]) -> None:
+        with self._opened():
+            for object_id, _, _ in doomed:
+                self._records.pop(object_id, None)
+
+    def delete_operations(self, positions: Iterable[tuple[int, int]]) -> None:
+        with self._opened():
+            for position in positions:
+                self._operations.pop(position, None)
+
+    def compact(self) -> None:
+        """Nothing to do: what is deleted is gone."""
+
     def counts(self) -> StoreCounts:
         """As the interface says, but by a scan; `disk_bytes` is 0."""
         with self._opened():

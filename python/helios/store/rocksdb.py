@@ -99,6 +99,12 @@ OPENING_THREADS = 1
 PAGE_LEN = 1024
 """How many entries a scan reads at once."""
 
+BLOB_GC = {
+    "blob_garbage_collection_age_cutoff": "1.0",
+    "blob_garbage_collection_force_threshold": "1.0",
+}
+"""All blob files are looked at, not only the oldest."""
+
 OPEN_ATTEMPTS_MAX = 100
 
 VIEWED_BYTES_MAX = 1 << 62
@@ -198,7 +204,7 @@ class RocksStore(Closing):
             return total
 
     def replace_records(self, records: Iterable[tuple[bytes, bytes]]) -> int:
-        """Puts (id, record) pairs in place of what is there, which is damaged; returns how many."""
+        """Puts (id, record) pairs in place of what is there; returns how many."""
         with self._lock:
             database = self._writable()
             batch, counters = _batch(), self._counters.copy()
@@ -239,6 +245,28 @@ class RocksStore(Closing):
 
     def check(self) -> None:
         self.read(_Database.size_on_disk, 0)
+
+    def delete_records(self, doomed: Iterable[tuple[bytes, int, int]]) -> None:
+        with self._lock:
+            handle = self._writable().handles[0]
+            batch, counters = _batch(), self._counters.copy()
+            for object_id, form, length in doomed:
+                counters[form] -= 1
+                counters[-1] -= length
+                batch.delete(object_id, handle)
+            self._write_records(batch, counters)
+
+    def delete_operations(self, positions: Iterable[tuple[int, int]]) -> None:
+        with self._lock:
+            batch = _batch()
+            for segment, offset in positions:
+                key = segment.to_bytes(8, "big") + offset.to_bytes(8, "big")
+                batch.delete(key, self._writable().handles[2])
+            self._write(batch)
+
+    def compact(self) -> None:
+        with self._lock:
+            self._guard(self._writable().compact)
 
     def reference(self, name: bytes) -> bytes | None:
         return self.read(_get_reference, None, name)
@@ -524,6 +552,20 @@ class _Database:
         """Makes objects durable first, then what names them. The first failure ends it."""
         for family in self.families:
             family.flush()
+
+    def compact(self) -> None:
+        """Rewrites all tables and blob files without what was deleted.
+
+        Blob files keep what is deleted in them until a compaction moves the rest: that is asked for
+        here only, because it would make each compaction write all contents again.
+        """
+        objects = self.families[0]
+        objects.set_options(BLOB_GC | {"enable_blob_garbage_collection": "true"})
+        try:
+            for family in self.families:
+                family.compact_range(None, None)
+        finally:
+            objects.set_options({"enable_blob_garbage_collection": "false"})
 
     def size_on_disk(self) -> int:
         """The sum of tables and blob files."""

@@ -404,10 +404,18 @@ pub fn is_as_known(root: &Path, path: &[u8], known: Option<Known>) -> bool {
 
 /// Stores a tree that no snapshot names: the index refers to it.
 pub fn store_tree(engine: &Engine, vst: &mut Vst) -> Result<Id> {
-    let mut writer = Writer::new(engine);
-    let tree = node::seal(vst.tree.root_mut(), &mut writer)?;
-    let is_bulk = writer.is_bulk();
-    writer.flush()?;
-    engine.settle(vst, is_bulk);
-    Ok(tree)
+    loop {
+        let mut writer = Writer::new(engine);
+        writer.lower_epoch(vst.epoch);
+        let sealed = node::seal(vst.tree.root_mut(), &mut writer);
+        let is_bulk = writer.is_bulk();
+        match sealed.and_then(|tree| writer.flush().map(|()| tree)) {
+            Ok(tree) => {
+                engine.settle(vst, is_bulk);
+                return Ok(tree);
+            }
+            Err(Error::Outdated) => engine.bring_up_to_date(vst)?,
+            Err(error) => return Err(error),
+        }
+    }
 }

@@ -73,7 +73,9 @@ pub struct Writer<'e> {
 
 impl<'e> Writer<'e> {
     pub fn new(engine: &'e Engine) -> Writer<'e> {
-        let frame = engine.spare_frame.lock().take().unwrap_or_default();
+        let mut frame = engine.spare_frame.lock().take().unwrap_or_default();
+        // Before anything is taken for granted.
+        frame.epoch = engine.epoch();
         Writer {
             engine,
             frame,
@@ -85,10 +87,24 @@ impl<'e> Writer<'e> {
         }
     }
 
-    /// Whether memory knows that the object is stored. L2 is not asked: maintenance drops what it
-    /// has already.
+    /// Whether the object is known to be stored, and to stay: the journal of an epoch does. L2 is
+    /// not asked: maintenance drops what it has already. Nor is L1, which may hold what gc deletes.
     pub fn knows(&self, id: &Id) -> bool {
         self.depth_of(id).is_some()
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.frame.epoch
+    }
+
+    /// What is written builds upon something of an older epoch.
+    pub(super) fn lower_epoch(&mut self, epoch: u64) {
+        self.frame.epoch = self.frame.epoch.min(epoch);
+    }
+
+    /// Stores an object that is in memory without a base.
+    pub(super) fn put_whole(&mut self, id: Id, kind: Kind, bytes: &[u8]) -> Result<()> {
+        self.put(id, kind, bytes.len(), |out| record::put_compressed(out, kind, bytes))
     }
 
     /// The length of the chain that stores a known object. Of one in this very frame it is not
@@ -99,8 +115,7 @@ impl<'e> Writer<'e> {
             return Some(record::DEPTH_MAX);
         }
         let engine = self.engine;
-        let is_there = engine.journal.contains(id) || engine.cache.contains(id);
-        is_there.then(|| engine.nearby(id).map(|object| object.depth)).flatten()
+        engine.journal.contains(id).then(|| engine.nearby(id).map(|object| object.depth)).flatten()
     }
 
     /// Adds an object's record, written by `put`, which gives the form that it chose.
@@ -177,11 +192,15 @@ impl<'e> Writer<'e> {
         if self.frame.is_empty() {
             return Ok(());
         }
+        if self.engine.journal.append(&mut self.frame)? == Append::Outdated {
+            return Err(Error::Outdated);
+        }
         self.engine.count_forms(&self.frame);
         self.journal_bytes += self.frame.len() as u64;
-        self.engine.journal.append(&mut self.frame)?;
         self.engine.metrics.add(Counter::JournalBytes, self.frame.len() as u64);
+        let epoch = self.frame.epoch;
         self.frame.clear();
+        self.frame.epoch = epoch;
         self.in_frame.clear();
         Ok(())
     }
@@ -264,10 +283,16 @@ impl Engine {
     /// Makes the VST a snapshot and moves its branch there, if it has one. The branch must still
     /// be where the VST began; otherwise the snapshot is kept and the error names it.
     pub fn commit(&self, vst: &mut Vst, options: &CommitOptions) -> Result<Committed> {
-        self.commit_with(Writer::new(self), vst, options)
+        loop {
+            match self.commit_with(Writer::new(self), vst, options) {
+                Err(Error::Outdated) => self.bring_up_to_date(vst)?,
+                done => return done,
+            }
+        }
     }
 
-    /// As `commit`, with blobs that are in the writer already.
+    /// As `commit`, with blobs that are in the writer already. Fails with `Outdated`, and without
+    /// a change, if gc has begun to delete since the VST or the writer was made.
     pub fn commit_with(
         &self,
         mut writer: Writer<'_>,
@@ -275,11 +300,11 @@ impl Engine {
         options: &CommitOptions,
     ) -> Result<Committed> {
         let start = Instant::now();
+        writer.lower_epoch(vst.epoch);
         writer.directory(vst.tree.root().count());
         let tree = node::seal(vst.tree.root_mut(), &mut writer)?;
-        if let (Some(base), true, false) =
-            (vst.base, vst.base_tree == Some(tree), options.allow_empty || vst.is_new_branch)
-        {
+        let must_be_new = options.allow_empty || vst.is_new_branch || vst.base_is_dropped;
+        if let (Some(base), true, false) = (vst.base, vst.base_tree == Some(tree), must_be_new) {
             writer.flush()?;
             self.settle(vst, writer.is_bulk());
             return Ok(Committed {
@@ -322,9 +347,9 @@ impl Engine {
                 changes: vec![change],
             });
         }
-        self.count_forms(&writer.frame);
         let journal_bytes = writer.journal_bytes + writer.frame.len() as u64;
         let moved = self.append(&mut writer.frame)?;
+        self.count_forms(&writer.frame);
         self.settle(vst, writer.is_bulk());
         if let Some((name, actual)) = moved {
             self.metrics.add(Counter::Conflicts, 1);
@@ -340,6 +365,7 @@ impl Engine {
         vst.base = Some(id);
         vst.base_tree = Some(tree);
         vst.is_new_branch = false;
+        vst.base_is_dropped = false;
         (vst.paths_added, vst.path_bytes_added, vst.pending_bytes) = (0, 0, 0);
         Ok(Committed {
             id,
@@ -352,14 +378,21 @@ impl Engine {
         })
     }
 
-    /// Appends, looking refs up in L2 as needed. The ref that had moved, if one had.
+    /// Appends, looking refs up in L2 as needed. The ref that had moved, if one had. Objects of an
+    /// older epoch are refused as `Outdated`; of a frame without any, the values of its operation
+    /// are looked at again.
     pub(super) fn append(&self, frame: &mut FrameBuilder) -> Result<Option<(Vec<u8>, Option<Id>)>> {
         loop {
+            if !frame.has_objects() {
+                frame.epoch = self.vouch_for(frame.changes())?;
+            }
             let outcome = self.journal.append(frame)?;
-            if outcome != Append::Unknown {
+            if !matches!(outcome, Append::Unknown | Append::Outdated) {
                 self.metrics.add(Counter::JournalBytes, frame.len() as u64);
             }
             match outcome {
+                Append::Outdated if frame.has_objects() => return Err(Error::Outdated),
+                Append::Outdated => self.notice_epoch()?,
                 Append::Done(position) => {
                     self.journal.sync(position)?;
                     return Ok(None);

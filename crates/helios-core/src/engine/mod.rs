@@ -2,6 +2,8 @@
 
 mod capture;
 pub mod commit;
+pub mod epoch;
+pub mod gc;
 mod git_model;
 pub mod materialize;
 pub mod objects;
@@ -16,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use crate::cache::Cache;
 use crate::diff::{self, Change};
@@ -33,7 +35,7 @@ use crate::vst::Vst;
 use progress::Progress;
 
 /// The version of a repository's layout. A newer one is refused, older ones stay readable.
-pub const FORMAT: u64 = 1;
+pub const FORMAT: u64 = 2;
 const FORMAT_FILE: &str = "format";
 
 pub struct Engine {
@@ -45,6 +47,7 @@ pub struct Engine {
     /// The journal's generation when L2 was last looked at.
     store_generation: AtomicU64,
     progress: Progress,
+    epoch: RwLock<epoch::Epoch>,
     /// A frame buffer between two commits.
     spare_frame: Mutex<Option<FrameBuilder>>,
 }
@@ -79,7 +82,10 @@ impl Engine {
             true => Metrics::open(&directory.join("metrics"))?,
             false => Metrics::in_memory(),
         };
-        Ok(Engine::wire(Some(directory.to_path_buf()), journal, metrics, cache_bytes_max, store))
+        let directory = Some(directory.to_path_buf());
+        let engine = Engine::wire(directory, journal, metrics, cache_bytes_max, store);
+        engine.begin_in_epoch()?;
+        Ok(engine)
     }
 
     /// A repository that ends with the process.
@@ -105,6 +111,7 @@ impl Engine {
             store,
             store_generation,
             progress: Progress::default(),
+            epoch: RwLock::default(),
             spare_frame: Mutex::new(None),
         }
     }
@@ -136,8 +143,17 @@ impl Engine {
         &self.metrics
     }
 
-    /// A snapshot's own object.
+    /// A snapshot's own object. One that gc is deleting is gone, although it could still be read:
+    /// nothing may be built upon it.
     pub fn snapshot(&self, id: &Id) -> Result<Snapshot> {
+        match self.is_dead(id)? {
+            true => Err(Error::Collected { id: *id }),
+            false => self.stored_snapshot(id),
+        }
+    }
+
+    /// A snapshot's own object, whatever gc has in mind with it.
+    fn stored_snapshot(&self, id: &Id) -> Result<Snapshot> {
         let object = self.object(id)?;
         if object.kind != Kind::Snapshot {
             return Err(Error::NotASnapshot { id: *id, found: object.kind.name() });
@@ -159,11 +175,14 @@ impl Engine {
 
     /// A VST over a snapshot, or over nothing; commits move `branch` if it has one.
     pub fn vst(&self, snapshot: Option<Id>, branch: Option<Vec<u8>>) -> Result<Vst> {
+        // Before anything is read.
+        let epoch = self.epoch();
         let Some(id) = snapshot else {
-            return Ok(Vst::new(Tree::default(), None, branch));
+            return Ok(Vst { epoch, ..Vst::new(Tree::default(), None, branch) });
         };
         let tree_id = self.snapshot(&id)?.tree;
-        Ok(Vst::new(Tree::load(self, &tree_id)?, Some((id, tree_id)), branch))
+        let tree = Tree::load(self, &tree_id)?;
+        Ok(Vst { epoch, ..Vst::new(tree, Some((id, tree_id)), branch) })
     }
 
     /// What differs between two trees.
@@ -172,12 +191,28 @@ impl Engine {
     }
 }
 
+/// Says that the repository is of this version from now on; older ones than Helios itself are not
+/// to read what is about to be written.
+fn raise_format(directory: &Path) -> Result<()> {
+    let path = directory.join(FORMAT_FILE);
+    let fail = |error| Error::io(&path, error);
+    let text = format!("helios {FORMAT}\n");
+    if std::fs::read_to_string(&path).map_err(fail)? == text {
+        return Ok(());
+    }
+    let temporary = directory.join("format.tmp");
+    std::fs::write(&temporary, text).map_err(fail)?;
+    std::fs::File::open(&temporary).and_then(|file| file.sync_all()).map_err(fail)?;
+    std::fs::rename(&temporary, &path).map_err(fail)?;
+    platform::sync_directory(directory).map_err(fail)
+}
+
 fn check_format(directory: &Path) -> Result<()> {
     let path = directory.join(FORMAT_FILE);
     let text = std::fs::read_to_string(&path).map_err(|error| Error::io(&path, error))?;
     let version = text.strip_prefix("helios ").and_then(|rest| rest.trim_end().parse().ok());
     match version {
-        Some(FORMAT) => Ok(()),
+        Some(1..=FORMAT) => Ok(()),
         Some(newer) if newer > FORMAT => {
             Err(Error::FormatTooNew(path.display().to_string(), newer, FORMAT))
         }

@@ -32,11 +32,14 @@ struct Assembly {
     store_first: bool,
     /// Whether the object is asked for by itself, and not with many others.
     alone: bool,
+    /// The cache's generation when the search began.
+    generation: u64,
 }
 
 impl Assembly {
-    fn of(id: Id, alone: bool) -> Assembly {
-        Assembly { id, splices: Vec::new(), wanted: id, store_first: false, alone }
+    /// As at the start of the search.
+    fn again(&self) -> Assembly {
+        Assembly { splices: Vec::new(), wanted: self.id, store_first: false, ..*self }
     }
 }
 
@@ -79,7 +82,7 @@ impl ObjectReader for Engine {
         if let Some(object) = self.cache.get(id) {
             return Some(object);
         }
-        match self.assemble(Assembly::of(*id, true)) {
+        match self.assemble(self.search(*id, true)) {
             Ok(Step::Done(object)) => Some(object),
             _ => self.recover(id, &mut Attempts::new(false)),
         }
@@ -87,6 +90,11 @@ impl ObjectReader for Engine {
 }
 
 impl Engine {
+    fn search(&self, id: Id, alone: bool) -> Assembly {
+        let generation = self.cache.generation();
+        Assembly { id, splices: Vec::new(), wanted: id, store_first: false, alone, generation }
+    }
+
     /// Objects in the order asked for. What is in L2 is fetched in batches, so that a thousand
     /// files cost a few calls.
     pub fn objects(&self, ids: &[Id]) -> Result<Vec<Object>> {
@@ -100,7 +108,7 @@ impl Engine {
         let mut done: HashMap<usize, Object> = HashMap::with_capacity(ids.len());
         let mut waiting = Vec::new();
         for (at, id) in ids.iter().enumerate() {
-            match self.assemble(Assembly::of(*id, ids.len() == 1))? {
+            match self.assemble(self.search(*id, ids.len() == 1))? {
                 Step::Done(object) => drop(done.insert(at, object)),
                 Step::Elsewhere(assembly) => waiting.push((at, assembly)),
             }
@@ -141,6 +149,12 @@ impl Engine {
                 }
                 looked_again_for = Some(wanted);
                 self.look_again()?;
+                // Gc may have stored an object anew, on another base than the one that was read.
+                for (_, assembly) in &mut waiting {
+                    if assembly.wanted == wanted {
+                        *assembly = assembly.again();
+                    }
+                }
             }
         }
         (0..ids.len())
@@ -204,8 +218,7 @@ impl Engine {
                     let reason = "its splices form a cycle".to_owned();
                     return Err(Error::CorruptObject { id, reason });
                 }
-                let alone = assembly.alone;
-                return Ok(Err(Assembly { store_first: true, ..Assembly::of(id, alone) }));
+                return Ok(Err(Assembly { store_first: true, ..assembly.again() }));
             }
             Form::Chunks => {
                 let mut whole = Vec::with_capacity(record.raw_len.min(1 << 30) as usize);
@@ -240,10 +253,7 @@ impl Engine {
             return Err(Error::CorruptObject { id, reason });
         }
         let object = Object { kind, depth, bytes: Arc::from(bytes) };
-        match assembly.alone {
-            true => self.cache.insert(id, object.clone()),
-            false => self.cache.offer(id, object.clone()),
-        }
+        self.cache.insert_read(id, object.clone(), assembly.generation, !assembly.alone);
         Ok(Step::Done(object))
     }
 
@@ -284,6 +294,7 @@ impl Engine {
         if attempts.met.len() >= ATTEMPTS_MAX || !attempts.met.insert(*id) {
             return None;
         }
+        let generation = self.cache.generation();
         let mut records = self.journal.records(id);
         if let (true, Some(store)) = (attempts.asks_store, &self.store) {
             records.extend(store.records(&[*id]).ok().and_then(|mut found| found.pop().flatten()));
@@ -312,15 +323,28 @@ impl Engine {
             let kind = record.kind;
             (kind.id_of(&bytes) == *id).then(|| Object { kind, depth, bytes: Arc::from(bytes) })
         })?;
-        self.cache.offer(*id, object.clone());
+        self.cache.insert_read(*id, object.clone(), generation, true);
         Some(object)
+    }
+
+    /// The records that L2 has of objects.
+    pub fn records_in_l2(&self, ids: &[Id]) -> Result<Vec<Option<Vec<u8>>>> {
+        match &self.store {
+            Some(store) => store.records(ids),
+            None => Ok(vec![None; ids.len()]),
+        }
+    }
+
+    /// The record that L2 has of an object.
+    pub fn record_in_l2(&self, id: &Id) -> Result<Option<Vec<u8>>> {
+        Ok(self.records_in_l2(&[*id])?.pop().flatten())
     }
 
     /// The stored record of an object, if it is chunked: the list of its chunks.
     pub fn chunks(&self, id: &Id) -> Result<Option<Vec<crate::store::record::Chunk>>> {
         let mut bytes = self.journal.record(id)?;
-        if let (None, Some(store)) = (&bytes, &self.store) {
-            bytes = store.records(&[*id])?.pop().flatten();
+        if bytes.is_none() {
+            bytes = self.record_in_l2(id)?;
         }
         let Some(bytes) = bytes else {
             return Ok(None);

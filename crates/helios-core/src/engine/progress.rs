@@ -9,11 +9,40 @@ pub enum Phase {
     Scanning = 1,
     Reading = 2,
     Writing = 3,
+    Marking = 4,
+    Sorting = 5,
+    Deleting = 6,
+    Compacting = 7,
 }
+
+const PHASES: [Phase; 8] = [
+    Phase::Idle,
+    Phase::Scanning,
+    Phase::Reading,
+    Phase::Writing,
+    Phase::Marking,
+    Phase::Sorting,
+    Phase::Deleting,
+    Phase::Compacting,
+];
 
 impl Phase {
     pub fn name(self) -> &'static str {
-        ["idle", "scanning", "reading", "writing"][self as usize]
+        match self {
+            Phase::Idle => "idle",
+            Phase::Scanning => "scanning",
+            Phase::Reading => "reading",
+            Phase::Writing => "writing",
+            Phase::Marking => "marking",
+            Phase::Sorting => "sorting",
+            Phase::Deleting => "deleting",
+            Phase::Compacting => "compacting",
+        }
+    }
+
+    /// The phase of that name.
+    pub fn named(name: &str) -> Option<Phase> {
+        PHASES.into_iter().find(|phase| phase.name() == name)
     }
 }
 
@@ -38,12 +67,8 @@ impl Progress {
 
     /// Phase, steps done, steps in all; `None` while nothing runs.
     pub fn get(&self) -> Option<(Phase, u64, u64)> {
-        let phase = match self.phase.load(Ordering::Relaxed) {
-            1 => Phase::Scanning,
-            2 => Phase::Reading,
-            3 => Phase::Writing,
-            _ => return None,
-        };
+        let phase = PHASES.get(usize::from(self.phase.load(Ordering::Relaxed))).copied();
+        let phase = phase.filter(|phase| *phase != Phase::Idle)?;
         Some((phase, self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed)))
     }
 }

@@ -86,20 +86,24 @@ impl Engine {
 
     /// All branches and their snapshots, by name.
     pub fn branches(&self) -> Result<BTreeMap<String, Id>> {
+        let references = self.references(BRANCH_PREFIX)?;
+        Ok(references.into_iter().map(|(name, id)| (branch_of(&name), id)).collect())
+    }
+
+    /// All refs that begin with `prefix`, and their values.
+    pub fn references(&self, prefix: &[u8]) -> Result<BTreeMap<Vec<u8>, Id>> {
         self.refresh()?;
-        let mut branches: BTreeMap<String, Id> = BTreeMap::new();
+        let mut references: BTreeMap<Vec<u8>, Id> = BTreeMap::new();
         if let Some(store) = &self.store {
-            for (name, id) in store.references(BRANCH_PREFIX)? {
-                branches.insert(branch_of(&name), id);
-            }
+            references.extend(store.references(prefix)?);
         }
-        for (name, value) in self.journal.references(BRANCH_PREFIX) {
+        for (name, value) in self.journal.references(prefix) {
             match value {
-                Some(id) => drop(branches.insert(branch_of(&name), id)),
-                None => drop(branches.remove(&branch_of(&name))),
+                Some(id) => drop(references.insert(name, id)),
+                None => drop(references.remove(&name)),
             }
         }
-        Ok(branches)
+        Ok(references)
     }
 
     /// Moves a branch from `old` to `new`; `None` is "does not exist".

@@ -30,6 +30,8 @@ pub struct Worktree<'e> {
     pub(super) index: Index,
     /// What could not be read of the tree that the index described.
     damage: Option<Error>,
+    /// The epoch of gc in which the index's tree was there.
+    epoch: u64,
     // Unlocked when it is closed.
     _lock: Option<File>,
 }
@@ -67,16 +69,27 @@ impl<'e> Worktree<'e> {
                 Some(file)
             }
         };
+        let epoch = engine.epoch();
         let index = Index::load(&index_path)?;
         let root = root.to_path_buf();
         let mut worktree =
-            Worktree { engine, root, options, index_path, index, damage: None, _lock: lock };
-        let loaded = worktree.index.tree.map(|tree| Tree::load(engine, &tree));
-        if let Some(Err(error)) = loaded {
-            worktree.index = Index::default();
-            worktree.damage = Some(error);
-        }
+            Worktree { engine, root, options, index_path, index, damage: None, epoch, _lock: lock };
+        worktree.check_index()?;
         Ok(worktree)
+    }
+
+    /// The index is a cache. One that refers to a tree that is gone cannot be built upon.
+    fn check_index(&mut self) -> Result<()> {
+        let Some(tree) = self.index.tree else {
+            return Ok(());
+        };
+        if self.engine.is_dead(&tree)? {
+            self.index = Index::default();
+        } else if let Err(error) = Tree::load(self.engine, &tree) {
+            self.index = Index::default();
+            self.damage = Some(error);
+        }
+        Ok(())
     }
 
     /// Drops an index whose tree is damaged; any other error is given back.
@@ -148,13 +161,34 @@ impl<'e> Worktree<'e> {
         base: Option<Id>,
         options: &CommitOptions,
     ) -> Result<(Committed, Vec<Warning>)> {
+        loop {
+            match self.try_commit(branch, base, options) {
+                // What the index vouches for may be gone, and what was written already too.
+                Err(Error::Outdated) => {
+                    self.engine.notice_epoch()?;
+                    self.epoch = self.engine.epoch();
+                    self.check_index()?;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn try_commit(
+        &mut self,
+        branch: &str,
+        base: Option<Id>,
+        options: &CommitOptions,
+    ) -> Result<(Committed, Vec<Warning>)> {
         let start = Instant::now();
         let engine = self.engine;
         // Not its tree, which the disk's takes the place of.
         let tree_of = |id: Id| Ok((id, engine.snapshot(&id)?.tree));
         let base = base.map(tree_of).transpose()?;
-        let head = Vst::new(Tree::default(), base, Some(refs::branch_ref(branch)?));
+        let mut head = Vst::new(Tree::default(), base, Some(refs::branch_ref(branch)?));
         let mut writer = Writer::new(engine);
+        writer.lower_epoch(self.epoch);
+        head.epoch = self.epoch;
         let mut capture = self.capture(Some(&mut writer))?;
         let warnings = std::mem::take(&mut capture.warnings);
         let mut vst = Vst { tree: capture.vst.tree.clone(), ..head };
@@ -218,7 +252,8 @@ impl<'e> Worktree<'e> {
         let Some(tree) = self.index.tree else {
             return Err(Error::Refused("the worktree must be committed first".to_owned()));
         };
-        let vst = Vst::new(Tree::load(self.engine, &tree)?, None, None);
+        let mut vst = Vst::new(Tree::load(self.engine, &tree)?, None, None);
+        vst.epoch = self.epoch;
         let changes = diff::trees(vst.tree(), target, self.engine)?;
         Ok((vst, changes))
     }
@@ -226,7 +261,9 @@ impl<'e> Worktree<'e> {
     /// Stores all that is on disk, which must be the tree that was committed.
     fn write_anew(&mut self, committed: Option<Id>) -> Result<()> {
         let mut writer = Writer::new(self.engine);
+        writer.lower_epoch(self.epoch);
         let mut capture = self.capture(Some(&mut writer))?;
+        capture.vst.epoch = writer.epoch();
         writer.flush()?;
         let tree = capture::store_tree(self.engine, &mut capture.vst)?;
         if committed != Some(tree) {

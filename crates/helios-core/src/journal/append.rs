@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::epoch::Epoch;
 use super::frame::{self, FrameBuilder};
 use super::locations::Location;
 use super::lock::Lock;
@@ -27,30 +28,42 @@ pub enum Append {
     Moved(Vec<u8>, Option<Id>, Position),
     /// A ref's value must be looked up in L2 first; nothing was written.
     Unknown,
+    /// Gc has begun to delete since the frame's epoch; nothing was written.
+    Outdated,
 }
 
 impl Journal {
     /// Runs `body` under the lock, after taking in what others appended.
     pub(super) fn locked<T>(&self, body: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.locked_at(|_| body())
+    }
+
+    /// As `locked`; `body` is given the epoch, which cannot change meanwhile.
+    pub(super) fn locked_at<T>(&self, body: impl FnOnce(&Epoch<'_>) -> Result<T>) -> Result<T> {
         let mut appending = self.appending.lock();
         let Some(directory) = &self.directory else {
-            return body();
+            return body(&Epoch::InMemory(&self.epoch_in_memory));
         };
         if !self.writable {
             return Err(Error::ReadOnly(directory.display().to_string()));
         }
-        let _guard = Lock::acquire(&mut appending, &directory.join("lock"))?;
+        let path = directory.join("lock");
+        let guard = Lock::acquire(&mut appending, &path)?;
         self.refresh()?;
-        body()
+        body(&Epoch::InFile(guard.file(), &path))
     }
 
     /// Appends a frame. Every ref change must find its `old` value: otherwise nothing moves, the
     /// objects are appended alone, and the result is the change that failed with the value found.
     /// A ref that only L2 knows must have been given to `remember_reference` before; if a reload
-    /// has forgotten it, the result is `Append::Unknown` and nothing is written. What was appended
-    /// is on disk only after `sync` with the position.
+    /// has forgotten it, the result is `Append::Unknown` and nothing is written; so it is with
+    /// `Append::Outdated` if the frame is of another epoch than the journal. What was appended is
+    /// on disk only after `sync` with the position.
     pub fn append(&self, frame: &mut FrameBuilder) -> Result<Append> {
-        self.locked(|| {
+        self.locked_at(|epoch| {
+            if epoch.get()? != frame.epoch {
+                return Ok(Append::Outdated);
+            }
             let mut moved = None;
             if let Some(operation) = &frame.operation {
                 let state = self.state.read();

@@ -76,6 +76,8 @@ pub struct FrameBuilder {
     pub(super) objects: Vec<(Id, usize, usize)>,
     pub(super) operation: Option<Operation>,
     pub(super) sealed: bool,
+    /// The epoch of gc up to which what the frame refers to is known to be there.
+    pub epoch: u64,
 }
 
 impl Default for FrameBuilder {
@@ -85,6 +87,7 @@ impl Default for FrameBuilder {
             objects: Vec::new(),
             operation: None,
             sealed: false,
+            epoch: 0,
         }
     }
 }
@@ -95,6 +98,7 @@ impl FrameBuilder {
         self.objects.clear();
         self.operation = None;
         self.sealed = false;
+        self.epoch = 0;
     }
 
     /// Adds an object; `write` appends its record to the buffer it is given.
@@ -123,8 +127,16 @@ impl FrameBuilder {
 
     /// The refs that the frame's operation changes.
     pub fn ref_names(&self) -> Vec<Vec<u8>> {
-        let changes = self.operation.iter().flat_map(|operation| &operation.changes);
-        changes.map(|change| change.name.clone()).collect()
+        self.changes().iter().map(|change| change.name.clone()).collect()
+    }
+
+    /// The ref changes of the frame's operation.
+    pub fn changes(&self) -> &[RefChange] {
+        self.operation.as_ref().map_or(&[], |operation| &operation.changes)
+    }
+
+    pub fn has_objects(&self) -> bool {
+        !self.objects.is_empty()
     }
 
     /// Drops the operation again: its objects are kept although its branch moved.

@@ -10,6 +10,7 @@
 //!   then deletes them; whoever finds one gone looks in L2.
 
 mod append;
+mod epoch;
 pub mod frame;
 mod frames;
 mod locations;
@@ -21,6 +22,7 @@ mod sync;
 
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
@@ -60,6 +62,8 @@ pub struct Journal {
     /// Held for an append by threads of this process; `Lock` keeps other processes out.
     appending: Mutex<Option<Lock>>,
     synced: Mutex<Synced>,
+    /// The epoch of a journal in memory; that of others is in the lock's file.
+    epoch_in_memory: AtomicU64,
 }
 
 impl Journal {
@@ -82,6 +86,7 @@ impl Journal {
             state: RwLock::new(State::default()),
             appending: Mutex::new(None),
             synced: Mutex::default(),
+            epoch_in_memory: AtomicU64::new(0),
         }
     }
 

@@ -1,11 +1,12 @@
 //! Sealed segments: what maintenance reads, and then discards.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::frame::{self, Item};
 use super::replay::{forget_moved, intact_frame, next_intact, State};
 use super::segment::{self, Segment};
-use super::{Damage, Journal};
+use super::{Damage, Journal, Position};
 use crate::error::{Error, Result};
 use crate::id::Id;
 
@@ -31,6 +32,14 @@ impl Journal {
         })
     }
 
+    /// Forgets objects in segments that are deleted by now, although this process could still read
+    /// them: since they left the journal, gc may have deleted them from L2.
+    pub fn forget_moved(&self) -> Result<()> {
+        self.refresh()?;
+        forget_moved(&mut self.state.write());
+        Ok(())
+    }
+
     /// How many sealed segments wait for maintenance.
     pub fn sealed_count(&self) -> usize {
         self.state.read().segments.len().saturating_sub(1)
@@ -50,29 +59,34 @@ impl Journal {
         };
         let mut bytes = vec![0; segment.byte_len()? as usize];
         segment.read_exact_at(&mut bytes, 0)?;
-        let mut frames = Vec::new();
-        let mut at = segment::HEADER_LEN as usize;
-        while at < bytes.len() {
-            let Some(frame) = intact_frame(&bytes[at..]) else {
-                match next_intact(&bytes[at..]) {
-                    Some(skip) => at += skip,
-                    None => break,
-                }
-                continue;
+        frames_of(number, 0, bytes.get(segment::HEADER_LEN as usize..).unwrap_or_default())
+    }
+
+    /// What was taken in behind `from`, of one segment at a time, and where to go on; `None` at the
+    /// end.
+    pub fn frames_from(&self, from: Position) -> Result<Option<(Vec<SealedFrame>, Position)>> {
+        let (segment, start, end) = {
+            let state = self.state.read();
+            let from = from.max((from.0, segment::HEADER_LEN));
+            let Some((number, segment)) = state.segments.range(from.0..).next() else {
+                return Ok(None);
             };
-            let position = (number, at as u64);
-            let mut found = SealedFrame { position, objects: Vec::new(), operation: None };
-            for item in frame::items(frame) {
-                match item? {
-                    Item::Object { id, record, .. } => found.objects.push((id, record.to_vec())),
-                    Item::Operation { bytes } => found.operation = Some(bytes.to_vec()),
-                    Item::Seal { .. } => {}
-                }
-            }
-            at += frame.len();
-            frames.push(found);
+            let start = if *number == from.0 { from.1 } else { segment::HEADER_LEN };
+            let end = if *number == state.active { state.tail } else { segment.byte_len()? };
+            (Arc::clone(segment), start, end)
+        };
+        let number = segment.number;
+        if start >= end {
+            let later = self.state.read().segments.range(number + 1..).next().is_some();
+            return match later {
+                true => self.frames_from((number + 1, 0)),
+                false => Ok(None),
+            };
         }
-        Ok(frames)
+        let mut bytes = vec![0; (end - start) as usize];
+        segment.read_exact_at(&mut bytes, start)?;
+        let frames = frames_of(number, start - segment::HEADER_LEN, &bytes)?;
+        Ok(Some((frames, (number, end))))
     }
 
     /// Deletes sealed segments up to and including `number`, which L2 now holds. Damaged ones are
@@ -93,6 +107,33 @@ impl Journal {
             Ok(())
         })
     }
+}
+
+/// The intact frames in the bytes of a segment that begin `skipped` bytes behind its header.
+fn frames_of(number: u64, skipped: u64, bytes: &[u8]) -> Result<Vec<SealedFrame>> {
+    let mut frames = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        let Some(frame) = intact_frame(&bytes[at..]) else {
+            match next_intact(&bytes[at..]) {
+                Some(skip) => at += skip,
+                None => break,
+            }
+            continue;
+        };
+        let position = (number, segment::HEADER_LEN + skipped + at as u64);
+        let mut found = SealedFrame { position, objects: Vec::new(), operation: None };
+        for item in frame::items(frame) {
+            match item? {
+                Item::Object { id, record, .. } => found.objects.push((id, record.to_vec())),
+                Item::Operation { bytes } => found.operation = Some(bytes.to_vec()),
+                Item::Seal { .. } => {}
+            }
+        }
+        at += frame.len();
+        frames.push(found);
+    }
+    Ok(frames)
 }
 
 /// What lies in `lost/`: `SEGMENT.journal`, or `SEGMENT-OFFSET.torn`, in hexadecimal digits.

@@ -21,6 +21,7 @@ pub const WHOLE_BYTES_MAX: u64 = 64 << 20;
 /// Below this size compression saves less than it costs.
 const ZSTD_BYTES_MIN: usize = 128;
 const ZSTD_LEVEL: i32 = 1;
+const ZSTD_LEVEL_PACKED: i32 = 12;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
@@ -172,6 +173,17 @@ pub fn put_compressed(out: &mut Vec<u8>, kind: Kind, bytes: &[u8]) {
         }
     }
     put_raw(out, kind, bytes);
+}
+
+/// As `put_compressed`, but as small as it gets: for what is stored once and for long.
+pub fn put_packed(out: &mut Vec<u8>, kind: Kind, bytes: &[u8]) {
+    match zstd::bulk::compress(bytes, ZSTD_LEVEL_PACKED) {
+        Ok(packed) if bytes.len() >= ZSTD_BYTES_MIN && packed.len() < bytes.len() => {
+            put_header(out, kind, Form::Zstd, 0, bytes.len() as u64);
+            out.extend_from_slice(&packed);
+        }
+        _ => put_raw(out, kind, bytes),
+    }
 }
 
 /// Writes a `splice` record if it is at most half of the full size and the chain stays within

@@ -6,6 +6,8 @@
 //! - leaf: level 0, then entries: kind, name, id, size;
 //! - inner node: level 1 and up, then references: first name below, id, entries, files.
 
+pub mod frontier;
+
 use std::sync::{Arc, OnceLock};
 
 use super::deeper;
@@ -116,14 +118,13 @@ impl Node {
 
     pub fn load(reader: &dyn ObjectReader, id: &Id) -> Result<Node> {
         let object = reader.object(id)?;
-        if object.kind != Kind::Tree {
-            let reason = format!("it is a {}, not a tree", object.kind.name());
-            return Err(Error::CorruptObject { id: *id, reason });
-        }
         Node::decode(*id, &object).map_err(|error| error.in_object(id))
     }
 
     pub fn decode(id: Id, object: &Object) -> Result<Node> {
+        if object.kind != Kind::Tree {
+            return Err(Error::malformed(format!("it is a {}, not a tree", object.kind.name())));
+        }
         let bytes = &object.bytes;
         let mut reader = Reader::new(bytes);
         let level = reader.u8()?;

@@ -18,6 +18,7 @@ COMMANDS = {
     "materialize": "write a snapshot to a directory of its own",
     "stats": "show latencies, sizes, cache and savings",
     "verify": "check all that is stored, and repair it",
+    "gc": "drop history that the policy does not keep, and free its space",
     "maintenance": "move the journal into the L2 store",
     "completion": "print a completion script for a shell",
 }

@@ -12,11 +12,12 @@
 mod families;
 pub mod reach;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::epoch::DROPPED_PREFIX;
 use super::progress::Phase;
 use super::Engine;
 use crate::error::{Error, Result};
@@ -30,9 +31,6 @@ use crate::threads;
 use crate::tree::entry::EntryKind;
 use crate::tree::node::Node;
 
-/// Refs with this prefix name snapshots at which history ends on purpose: a parent that one of
-/// them names may be gone. This is the one place that tells such a boundary from damage.
-pub const BOUNDARY_PREFIX: &[u8] = b"dropped/";
 /// Refs that roots are read from: all but boundaries.
 const ALL_REFS: &[u8] = b"";
 
@@ -396,7 +394,7 @@ impl Verifier {
         let synced = self.engine.journal().synced_position();
         self.engine.look_again()?;
         let synced_ahead = synced.0 > self.engine.journal().newest_segment();
-        let boundary = self.engine.boundary()?;
+        let boundary = self.engine.all_dropped()?;
         let mut findings = self.corrupt_now();
         let mut roots: Vec<Id> = self.engine.roots()?.into_iter().map(|(_, id)| id).collect();
         roots.extend_from_slice(more_roots);
@@ -426,7 +424,7 @@ impl Verifier {
                         mismatches.extend(checked.err().map(|reason| (by, reference, reason)));
                     }
                     // A gc may have collected what refers to it, too.
-                    Err(_) if reference.is_parent && boundary.contains(&id) => {}
+                    Err(_) if reference.is_parent && boundary.contains_key(&id) => {}
                     Err(_) if self.engine.object(&by).is_err() => {}
                     Err(error) => {
                         findings.push(lost(id, Some(by), error));
@@ -518,31 +516,10 @@ impl Engine {
         Ok(found)
     }
 
-    /// Refs whose name begins with `prefix`, with their values.
-    fn references(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Id)>> {
-        let mut found = BTreeMap::new();
-        if let Some(store) = &self.store {
-            found.extend(store.references(prefix)?);
-        }
-        for (name, value) in self.journal.references(prefix) {
-            match value {
-                Some(id) => drop(found.insert(name, id)),
-                None => drop(found.remove(&name)),
-            }
-        }
-        Ok(found.into_iter().collect())
-    }
-
     /// All refs that name snapshots which must be there.
     pub fn roots(&self) -> Result<Vec<(Vec<u8>, Id)>> {
-        let mut roots = self.references(ALL_REFS)?;
-        roots.retain(|(name, _)| !name.starts_with(BOUNDARY_PREFIX));
-        Ok(roots)
-    }
-
-    /// Snapshots that were dropped on purpose while a child was kept.
-    pub fn boundary(&self) -> Result<IdSet> {
-        Ok(self.references(BOUNDARY_PREFIX)?.into_iter().map(|(_, id)| id).collect())
+        let roots = self.references(ALL_REFS)?.into_iter();
+        Ok(roots.filter(|(name, _)| !name.starts_with(DROPPED_PREFIX)).collect())
     }
 }
 
