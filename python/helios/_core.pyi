@@ -1,4 +1,4 @@
-"""The Rust core. All but `Engine`, `Worktree`, `Watcher` and `Collection` is public, through `helios`."""
+"""The Rust core. Through `helios` all is public but Engine, Worktree, Watcher and Collection."""
 
 import builtins
 from collections.abc import Callable, Iterator

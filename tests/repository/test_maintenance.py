@@ -221,3 +221,25 @@ def test_the_command_says_by_its_code_what_was_wrong(tmp_path: Path) -> None:
         vst["a"] = b"1"
     assert main([str(tmp_path / ".helios")]) == 0
     assert len(journal_segments(tmp_path)) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="priorities are set on Linux only")
+def test_maintenance_that_gets_no_turn_insists_after_a_while() -> None:
+    script = """
+import os, threading
+from helios.repository import maintenance
+
+maintenance._yield_to_commits()
+assert os.sched_getscheduler(0) == os.SCHED_IDLE
+end = threading.Event()
+other = threading.Thread(target=end.wait, daemon=True)
+other.start()
+asking = threading.Thread(target=maintenance._insist)
+asking.start()
+asking.join()
+threads = [threading.main_thread().native_id, other.native_id]
+print(*(os.sched_getscheduler(thread) == os.SCHED_BATCH for thread in threads))
+end.set()
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+    assert done.stdout.split() == [b"True", b"True"]

@@ -8,7 +8,9 @@ next one, and finds what it has done already.
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 
 from helios import errors
 from helios.repository.result import Result
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
     from helios.store import Store
 
     Caller = Callable[[Callable[[], Any]], Any]
+
+
+PATIENCE_S = 5.0
+"""Seconds that maintenance leaves the processors to everybody else."""
 
 
 class Maintained(Result):
@@ -124,10 +130,18 @@ def _yield_to_commits() -> None:
     A commit is shorter than a time slice: one that shares its processor with maintenance would take
     a hundred times as long.
     """
-    import os
-
     if sys.platform == "linux":
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+def _insist() -> None:
+    """Takes that back for all threads. Where every processor is always busy, maintenance would
+    never end otherwise, and the journal would grow without bound."""
+    if sys.platform == "linux":
+        for thread in os.listdir("/proc/self/task"):
+            # It may have ended by now.
+            with suppress(ProcessLookupError):
+                os.sched_setscheduler(int(thread), os.SCHED_BATCH, os.sched_param(0))
 
 
 def main(arguments: list[str], locked: Caller = directly) -> int:
@@ -147,13 +161,17 @@ def main(arguments: list[str], locked: Caller = directly) -> int:
 
 
 def _main() -> int:
-    """As `main`, at the lowest priority; but whoever holds the journal's lock keeps the usual one,
-    because commits wait for it."""
+    """As `main`, at the lowest priority for some seconds; but whoever holds the journal's lock has
+    the usual one, because commits wait for it."""
     from concurrent.futures import ThreadPoolExecutor
+    from threading import Timer
 
+    patience = Timer(PATIENCE_S, _insist)
+    patience.daemon = True
     with ThreadPoolExecutor(1) as usual:
-        # The thread must be there before the priority falls, which it would inherit.
+        # The threads must be there before the priority falls, which they would inherit.
         usual.submit(lambda: None).result()
+        patience.start()
         _yield_to_commits()
         return main(sys.argv[1:], locked=lambda work: usual.submit(work).result())
 
