@@ -33,6 +33,7 @@ HARMLESS = {
     "l2/LOCK": "empty",
     "l2/LOG": "what RocksDB tells a person",
     "l2/IDENTITY": "which nothing compares",
+    "l2/rocksdict-config.json": "which neither readers nor writers need",
     "l2/OPTIONS": "what a writer had set; each opening sets its own",
 }
 

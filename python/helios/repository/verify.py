@@ -196,10 +196,14 @@ class Pass:
             name = os.path.join(os.path.relpath(place.state, place.repository), "head")
             try:
                 branch, base = read_head(place)
-                self._engine.branch(branch)
+                exists = self._engine.branch(branch) is not None
+                is_whole = _has_two_lines(os.path.join(place.state, "head"))
             except errors.HeliosError as error:
                 self._damage.append(Damage("worktree", f"{name}: {error}"))
                 continue
+            if not is_whole or (base is not None and not exists):
+                reason = f"{name} does not hold a branch that is there and a snapshot, a line each"
+                self._damage.append(Damage("worktree", f"{reason}; `switch` writes it anew"))
             if base is None:
                 continue
             if len(base) != 64 or base.strip("0123456789abcdef"):
@@ -275,6 +279,16 @@ class Pass:
             told = f"keys from {low.hex()[:12] or 'the first'} to {end} cannot be read: {reason}"
             damage.append(Damage("l2", told, place="l2"))
         self._damage += damage
+
+
+def _has_two_lines(path: str) -> bool:
+    """Whether a worktree's head is as it is written; one that was never written is, too."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except FileNotFoundError:
+        return True
+    return content.endswith(b"\n") and content.count(b"\n") == 2
 
 
 def _effect(name: bytes, snapshots: int, snapshot: str, path: bytes | None) -> Effect:
