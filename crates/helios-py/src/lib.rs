@@ -9,7 +9,9 @@
 mod convert;
 mod diff;
 mod engine;
+mod entry;
 mod errors;
+mod graph;
 mod snapshot;
 mod store;
 mod vst;
@@ -28,6 +30,8 @@ const HEAVY_BYTES: u64 = 256 << 10;
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::Engine>()?;
+    module.add_class::<entry::Entry>()?;
+    module.add_class::<graph::Graph>()?;
     module.add_class::<vst::Vst>()?;
     module.add_class::<worktree::Worktree>()?;
     module.add_class::<snapshot::Snapshot>()?;

@@ -18,8 +18,9 @@ use crate::snapshot::Snapshot;
 
 /// A path and the reason why it was passed over.
 pub type Warned<'py> = (Bound<'py, PyAny>, String);
-/// Paths written, paths deleted, warnings.
-type Restored<'py> = (Vec<Bound<'py, PyAny>>, Vec<Bound<'py, PyAny>>, Vec<Warned<'py>>);
+/// Paths written, paths deleted, warnings, id of the tree that is on disk then.
+type Restored<'py> =
+    (Vec<Bound<'py, PyAny>>, Vec<Bound<'py, PyAny>>, Vec<Warned<'py>>, Option<String>);
 
 pub fn warnings_to_python<'py>(
     py: Python<'py>,
@@ -34,6 +35,7 @@ pub fn warnings_to_python<'py>(
 #[pyclass(frozen, module = "helios._core")]
 pub struct Worktree {
     shared: Arc<Shared>,
+    name: String,
     root: PathBuf,
     directory: PathBuf,
     excludes_file: Option<PathBuf>,
@@ -42,11 +44,12 @@ pub struct Worktree {
 impl Worktree {
     pub fn new(
         shared: Arc<Shared>,
+        name: String,
         root: PathBuf,
         directory: PathBuf,
         excludes_file: Option<PathBuf>,
     ) -> Worktree {
-        Worktree { shared, root, directory, excludes_file }
+        Worktree { shared, name, root, directory, excludes_file }
     }
 
     /// Runs `body` under the worktree's lock and without the GIL.
@@ -90,13 +93,14 @@ impl Worktree {
         Ok(tree.map(|id| id.to_hex()))
     }
 
-    /// Commits the disk to a branch, which must be at `base`; the snapshot and warnings.
+    /// Commits the disk to a branch, which must be at `base`, or to none; the snapshot and
+    /// warnings.
     #[pyo3(signature = (branch, base, message, *, author, metadata, allow_empty, command))]
     #[allow(clippy::too_many_arguments)]
     fn commit<'py>(
         &self,
         py: Python<'py>,
-        branch: &str,
+        branch: Option<&str>,
         base: Option<&str>,
         message: &str,
         author: Option<&str>,
@@ -109,8 +113,8 @@ impl Worktree {
             message: message.into(),
             author: author.map_or_else(|| self.shared.author.clone(), |name| name.into()),
             allow_empty,
-            actor: self.shared.actor.clone(),
-            command: command.into(),
+            actor: self.shared.actor(Some(&self.name)),
+            command: self.shared.command(command),
             ..CommitOptions::default()
         };
         if let Some(metadata) = metadata {
@@ -143,6 +147,7 @@ impl Worktree {
             paths_to_python(py, restored.written)?,
             paths_to_python(py, restored.deleted)?,
             warnings_to_python(py, restored.warnings)?,
+            restored.tree.map(|id| id.to_hex()),
         ))
     }
 }

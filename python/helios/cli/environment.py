@@ -73,22 +73,11 @@ def author() -> str:
     name, email = _value("GIT_AUTHOR_NAME"), _value("GIT_AUTHOR_EMAIL")
     if name is not None and email is not None:
         return f"{name} <{email}>"
-    return name or email or user_at_host()
+    if name or email:
+        return name or email or ""
+    from helios.repository.account import user_at_host
 
-
-def user_at_host() -> str:
-    """The account and the machine, which also stand in the operation log."""
-    return f"{_user()}@{os.uname().nodename}"
-
-
-def _user() -> str:
-    from pwd import getpwuid
-
-    try:
-        return getpwuid(os.getuid()).pw_name
-    except KeyError:
-        # A container may run under a number that has no name.
-        return str(os.getuid())
+    return user_at_host()
 
 
 def home() -> str | None:

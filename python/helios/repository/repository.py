@@ -8,16 +8,20 @@ from _weakref import ref
 from helios import errors
 from helios._core import Engine, Snapshot
 from helios.repository import revision as revisions
+from helios.repository.account import user_at_host
+from helios.repository.operation import BRANCHES, TAGS, require_free
 from helios.repository.result import Result
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
     from typing import Literal, Self
 
-    from helios._core import VST, Diff
+    from helios._core import VST, Diff, Entry
     from helios.repository.maintenance import Caller, Maintained
+    from helios.repository.operation import Operation
+    from helios.repository.undo import History, Undone
     from helios.repository.worktree import PathWarning, Restored, Worktree
     from helios.store import Store
 
@@ -47,8 +51,8 @@ class Materialized(Result):
 class Repository:
     """A Helios repository. Threads may share it, and any number of processes may have it open.
 
-    Snapshots are given as `Snapshot`, full id, unambiguous prefix of at least 4 digits, branch,
-    `@` (the worktree's branch), or any of these with `~N` for the N-th first parent.
+    Snapshots are given as `Snapshot`, full id, branch, tag, unambiguous prefix of an id of at least
+    4 digits, `@` (the worktree's branch), or any of these with `~N` for the N-th first parent.
     """
 
     def __init__(
@@ -84,6 +88,7 @@ class Repository:
         cache_bytes: int = CACHE_BYTES,
         author: str = "",
         actor: str = "",
+        command: str = "",
         excludes_file: Path | None = None,
         force: bool = False,
     ) -> Self:
@@ -92,18 +97,21 @@ class Repository:
         If there is one already it is opened. Raises `Refused` for the home directory and `/`,
         unless `force`.
         """
+        from helios.repository.making import make, refuse_roots
+
         root = _absolute(path)
         if not force:
-            _refuse_roots(root)
+            refuse_roots(root)
         directory = os.path.join(root, DIRECTORY)
         if not os.path.exists(os.path.join(directory, "format")):
-            _make(root, directory)
+            make(root, directory)
         return cls.open(
             root,
             durability=durability,
             cache_bytes=cache_bytes,
             author=author,
             actor=actor,
+            command=command,
             excludes_file=excludes_file,
         )
 
@@ -116,14 +124,16 @@ class Repository:
         cache_bytes: int = CACHE_BYTES,
         author: str = "",
         actor: str = "",
+        command: str = "",
         excludes_file: Path | None = None,
     ) -> Self:
         """Opens the repository of the worktree `path`.
 
         `durability` says what a finished commit survives: `process` the death of the process,
-        `disk` also a power cut. `author` is put into snapshots, `actor` into the operation log.
-        `excludes_file` is git's `core.excludesFile`. Raises `NotARepository`, `FormatTooNew`,
-        `CorruptJournal`, `StorageError`.
+        `disk` also a power cut. `author` is put into snapshots. `actor` (by default the account and
+        the machine) and `command` (by default the call) go into the operation log. `excludes_file`
+        is git's `core.excludesFile`. Raises `NotARepository`, `FormatTooNew`, `CorruptJournal`,
+        `StorageError`.
         """
         root = _absolute(path)
         return cls.at(
@@ -132,6 +142,7 @@ class Repository:
             cache_bytes=cache_bytes,
             author=author,
             actor=actor,
+            command=command,
             excludes_file=excludes_file,
         )
 
@@ -144,6 +155,7 @@ class Repository:
         cache_bytes: int = CACHE_BYTES,
         author: str = "",
         actor: str = "",
+        command: str = "",
         excludes_file: Path | None = None,
     ) -> Self:
         """As `open`, by the repository's own directory (`.helios`)."""
@@ -162,7 +174,8 @@ class Repository:
             cache_bytes=cache_bytes,
             store=store,
             author=author,
-            actor=actor,
+            actor=actor or user_at_host(),
+            command=command,
             maintenance=_maintenance_command(directory),
         )
         excludes = None if excludes_file is None else os.fsdecode(excludes_file)
@@ -177,6 +190,7 @@ class Repository:
         cache_bytes: int = CACHE_BYTES,
         author: str = "",
         actor: str = "",
+        command: str = "",
         excludes_file: Path | None = None,
     ) -> Self:
         """Opens the repository of `start` or of the nearest directory above it."""
@@ -195,6 +209,7 @@ class Repository:
             cache_bytes=cache_bytes,
             author=author,
             actor=actor,
+            command=command,
             excludes_file=excludes_file,
         )
 
@@ -204,7 +219,9 @@ class Repository:
         from helios.store.memory import MemoryStore
 
         store = MemoryStore()
-        engine = Engine.memory(cache_bytes=cache_bytes, store=store, author=author, actor="")
+        engine = Engine.memory(
+            cache_bytes=cache_bytes, store=store, author=author, actor=user_at_host()
+        )
         return cls(engine, store, None)
 
     @property
@@ -269,18 +286,109 @@ class Repository:
 
     def branches(self) -> dict[str, str]:
         """All branches and the ids of their snapshots, by name."""
-        return self._engine.branches()
+        return self._engine.references(BRANCHES)
+
+    def branch(self, name: str) -> str | None:
+        """The id of a branch's snapshot; None if there is no such branch."""
+        return self._engine.branch(name)
+
+    def tags(self) -> dict[str, str]:
+        """All tags and the ids of their snapshots, by name."""
+        return self._engine.references(TAGS)
 
     def create_branch(self, name: str, start: str | Snapshot = "@") -> str:
         """Makes a branch at a snapshot, and gives the snapshot's id.
 
-        Raises `InvalidName`, `BranchExists`, and as `resolve`.
+        Raises `InvalidName`, `BranchExists` (also if there is such a tag), and as `resolve`.
         """
         found = self.resolve(start)
-        if self._engine.branch(name) is not None:
-            raise errors.BranchExists(f"branch {name!r} exists already")
-        self._engine.move_branch(name, None, found, f"branch {name}")
+        require_free(name, self._engine)
+        self._operate([(BRANCHES + name, None, found)], f"branch {name}")
         return found
+
+    def rename_branch(self, old: str, new: str) -> str:
+        """Renames a branch, and gives the id of its snapshot. A worktree on it follows.
+
+        Raises `UnknownRevision`, `InvalidName`, `BranchExists`.
+        """
+        if self._directory is None:
+            return self._rename_branch(old, new)
+        with self.worktree.turn():
+            return self._rename_branch(old, new)
+
+    def _rename_branch(self, old: str, new: str) -> str:
+        found = self._engine.branch(old)
+        if found is None:
+            raise errors.UnknownRevision(f"there is no branch {old!r}; `branch` lists them")
+        require_free(new, self._engine)
+        changes = [(BRANCHES + old, found, None), (BRANCHES + new, None, found)]
+        command = f"branch -m {old} {new}"
+        if self._directory is None:
+            self._operate(changes, command)
+        else:
+            branch, base = self.worktree.head()
+            self.worktree.record(changes, command, head=(new, base) if branch == old else None)
+        return found
+
+    def create_tag(self, name: str, revision: str | Snapshot = "@", *, force: bool = False) -> str:
+        """Puts a tag on a snapshot, and gives the snapshot's id. With `force` it may be moved.
+
+        Raises `InvalidName`, `BranchExists` (if there is such a branch, or tag), and as `resolve`.
+        """
+        found = self.resolve(revision)
+        old = self._engine.tag(name)
+        if old is None or not force:
+            require_free(name, self._engine)
+        if old != found:
+            self._operate([(TAGS + name, old, found)], f"tag {name}")
+        return found
+
+    def delete_tag(self, name: str) -> str:
+        """Deletes a tag, and gives the id of its snapshot, which is kept."""
+        found = self._engine.tag(name)
+        if found is None:
+            raise errors.UnknownRevision(f"there is no tag {name!r}; `tag` lists them")
+        self._operate([(TAGS + name, found, None)], f"tag -d {name}")
+        return found
+
+    def _operate(self, changes: list[tuple[str, str | None, str | None]], command: str) -> str:
+        name = None if self._directory is None else self.worktree.name
+        return self._engine.operate(changes, command, notes=[], worktree=name)
+
+    def operations(self, limit: int | None = None) -> Iterator[Operation]:
+        """The operation log, newest first: every change of refs, by whom and by which command."""
+        from itertools import islice
+
+        from helios.repository.operation import operations
+
+        return islice(operations(self._engine, self._store), limit)
+
+    def undo(self, operation: str | None = None) -> Undone:
+        """Reverts an operation by a new one; undoing again steps further back.
+
+        Without a name, that is the last one which was done in this worktree, or to its branch, and
+        still stands. With one (an id, a prefix of at least 4 digits, or `@`) it is that, whoever
+        did it. If it changed files of the worktree they are brought back; what is on disk and not
+        committed is made a snapshot first. Raises `NothingToUndo`, `UnknownOperation`,
+        `AmbiguousOperation`, `BranchMoved` if what it did was changed since, and `Refused` if it
+        changed another worktree.
+        """
+        return self._history().undo(operation)
+
+    def redo(self) -> Undone:
+        """Reverts the last undo, if nothing was done here since. Raises as `undo`."""
+        return self._history().redo()
+
+    def restore_operation(self, operation: str) -> Undone:
+        """Brings all refs to what they were right after an operation, and this worktree's files
+        as far as operations have changed them since. Raises as `undo`."""
+        return self._history().restore(operation)
+
+    def _history(self) -> History:
+        from helios.repository.undo import History
+
+        worktree = None if self._directory is None else self.worktree
+        return History(self._engine, self._store, worktree)
 
     def delete_branch(self, name: str) -> str:
         """Deletes a branch, and gives the id of its snapshot, which is kept."""
@@ -289,27 +397,28 @@ class Repository:
             raise errors.UnknownRevision(f"there is no branch {name!r}; `branch` lists them")
         if self._directory is not None and name == self.worktree.branch:
             raise errors.Refused(f"the worktree is on branch {name!r}; `switch` to another first")
-        self._engine.move_branch(name, found, None, f"branch -d {name}")
+        self._operate([(BRANCHES + name, found, None)], f"branch -d {name}")
         return found
 
-    def log(self, revision: str | Snapshot = "@", limit: int | None = None) -> Iterator[Snapshot]:
-        """A snapshot and all its ancestors, each once, newest first."""
-        from heapq import heappop, heappush
+    def log(
+        self,
+        revision: str | Snapshot = "@",
+        limit: int | None = None,
+        *,
+        topological: bool = False,
+    ) -> Iterator[Snapshot]:
+        """A snapshot and all its ancestors, each once, newest first.
+
+        A clock that was set back may show a parent before its child; not so if `topological`, for
+        which all of history is read first.
+        """
         from itertools import islice
 
+        from helios.repository.ancestors import by_time, topologically
+
         def ancestors() -> Iterator[Snapshot]:
-            first = self.snapshot(revision)
-            seen = {first.id}
-            # The counter keeps the order stable between snapshots of one microsecond.
-            queue = [(-first.time_us, 0, first)]
-            while queue:
-                _, _, found = heappop(queue)
-                yield found
-                for parent in found.parents:
-                    if parent not in seen:
-                        seen.add(parent)
-                        snapshot = self._engine.snapshot(parent)
-                        heappush(queue, (-snapshot.time_us, len(seen), snapshot))
+            walk = topologically if topological else by_time
+            yield from walk(self.snapshot(revision), self._engine)
 
         return islice(ancestors(), limit)
 
@@ -317,9 +426,38 @@ class Repository:
         """What differs between two snapshots: added, changed, deleted, renamed."""
         return self._engine.diff(self.resolve(old), self.resolve(new))
 
+    def changes(self, revision: str | Snapshot) -> Diff:
+        """What a snapshot changed: how it differs from its first parent, or from nothing."""
+        snapshot = self.snapshot(revision)
+        return self._engine.diff(next(iter(snapshot.parents), None), snapshot.id)
+
     def read(self, revision: str | Snapshot, path: Path) -> bytes:
         """The content of a file in a snapshot."""
         return self._engine.vst_of_snapshot(self.resolve(revision)).read(path)
+
+    def entries(
+        self, revision: str | Snapshot, path: Path = "", *, recursive: bool = False
+    ) -> list[Entry]:
+        """What a directory of a snapshot holds: kinds, sizes; with `recursive` all below it, too.
+
+        Raises `PathNotFound`, `PathNotADirectory`, and as `resolve`.
+        """
+        tree = self._engine.vst_of_snapshot(self.resolve(revision))
+        return tree.entries(_tree_path(path), recursive=recursive)
+
+    def entry(self, revision: str | Snapshot, path: Path) -> Entry:
+        """What a snapshot has at a path. Raises `PathNotFound`, and as `resolve`."""
+        return self._engine.vst_of_snapshot(self.resolve(revision)).entry(_tree_path(path))
+
+    def copy(self, revision: str | Snapshot, path: Path, write: Callable[[bytes], object]) -> None:
+        """Gives the content of a file in a snapshot to `write`, in pieces of at most some MiB.
+
+        Raises as `read`; and `CorruptObject`, perhaps only after all was given.
+        """
+        entry = self.entry(revision, path)
+        if entry.id is None or entry.kind in ("directory", "submodule"):
+            raise errors.PathIsADirectory(f"{os.fsdecode(path)!r} is a {entry.kind}")
+        self._engine.write_blob(entry.id, write)
 
     def restore(
         self,
@@ -479,69 +617,3 @@ def _empty(target: str, *, remove: bool) -> None:
     if not remove:
         with suppress(OSError):
             os.mkdir(target)
-
-
-def _refuse_roots(root: str) -> None:
-    """A snapshot of the home directory or of the whole machine is nearly always a mistake."""
-    from contextlib import suppress
-
-    refused = {os.path.realpath(os.path.sep)}
-    try:
-        from pwd import getpwuid
-    except ImportError:
-        refused.add(os.path.realpath(os.path.expanduser("~")))
-    else:
-        # A user without an entry has no home directory to protect.
-        with suppress(KeyError):
-            refused.add(os.path.realpath(getpwuid(os.getuid()).pw_dir))
-    if os.path.realpath(root) in refused:
-        raise errors.Refused(
-            f"{root} is the home directory or the root of the file system; "
-            "use a project's directory, or force it"
-        )
-
-
-def _sync(directory: str) -> None:
-    """Makes a rename in the directory durable, where the system can."""
-    if os.name == "posix":
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _umask() -> int:
-    """What the process takes off the permissions of new files; reading it means setting it."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
-
-
-def _make(root: str, directory: str) -> None:
-    """Makes the repository under another name first: nobody sees half of one."""
-    from shutil import rmtree
-    from tempfile import mkdtemp
-
-    try:
-        os.makedirs(root, exist_ok=True)
-        # A scan passes over names like this one, and a crash may leave it behind.
-        made = mkdtemp(prefix=f"{DIRECTORY}-tmp-", dir=root)
-        os.chmod(made, 0o777 & ~_umask())
-    except PermissionError as error:
-        raise errors.ReadOnlyRepository(f"{root}: {error.strerror}") from error
-    except OSError as error:
-        message = f"{root}: {error.strerror}"
-        raise errors.StorageError(message, errno=error.errno) from error
-    try:
-        Engine.init(made)
-        os.rename(made, directory)
-        _sync(root)
-    except OSError as error:
-        rmtree(made, ignore_errors=True)
-        if os.path.exists(os.path.join(directory, "format")):
-            # Another process was first.
-            return
-        if isinstance(error, errors.HeliosError):
-            raise
-        raise errors.StorageError(f"{directory}: {error.strerror}", errno=error.errno) from error

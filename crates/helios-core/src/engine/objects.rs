@@ -13,7 +13,7 @@ use super::Engine;
 use crate::error::{Error, Result};
 use crate::id::Id;
 use crate::object::Kind;
-use crate::store::record::{Form, Record};
+use crate::store::record::{Chunk, Form, Record};
 use crate::store::{Object, ObjectReader};
 
 /// An object that is being put together from the records it is stored in.
@@ -220,7 +220,7 @@ impl Engine {
     }
 
     /// The stored record of an object, if it is chunked: the list of its chunks.
-    pub fn chunks(&self, id: &Id) -> Result<Option<Vec<crate::store::record::Chunk>>> {
+    pub fn chunks(&self, id: &Id) -> Result<Option<Vec<Chunk>>> {
         let mut bytes = self.journal.record(id)?;
         if let (None, Some(store)) = (&bytes, &self.store) {
             bytes = store.records(&[*id])?.pop().flatten();

@@ -1,11 +1,11 @@
-//! Sealed segments: what maintenance reads, and then discards.
+//! Whole segments: what the operation log reads, and maintenance reads and then discards.
 
 use std::path::Path;
 
 use super::frame::{self, Item};
 use super::replay::{forget_moved, intact_frame, next_intact, State};
 use super::segment::{self, Segment};
-use super::{Damage, Journal};
+use super::{Damage, Journal, Position};
 use crate::error::{Error, Result};
 use crate::id::Id;
 
@@ -48,19 +48,8 @@ impl Journal {
         let Some(segment) = segment else {
             return Ok(Vec::new());
         };
-        let mut bytes = vec![0; segment.byte_len()? as usize];
-        segment.read_exact_at(&mut bytes, 0)?;
         let mut frames = Vec::new();
-        let mut at = segment::HEADER_LEN as usize;
-        while at < bytes.len() {
-            let Some(frame) = intact_frame(&bytes[at..]) else {
-                match next_intact(&bytes[at..]) {
-                    Some(skip) => at += skip,
-                    None => break,
-                }
-                continue;
-            };
-            let position = (number, at as u64);
+        each_frame(&segment, |position, frame| {
             let mut found = SealedFrame { position, objects: Vec::new(), operation: None };
             for item in frame::items(frame) {
                 match item? {
@@ -69,10 +58,34 @@ impl Journal {
                     Item::Seal { .. } => {}
                 }
             }
-            at += frame.len();
             frames.push(found);
-        }
+            Ok(())
+        })?;
         Ok(frames)
+    }
+
+    /// Numbers of all segments, oldest first; the last is the one that is appended to.
+    pub fn segment_numbers(&self) -> Vec<u64> {
+        self.state.read().segments.keys().copied().collect()
+    }
+
+    /// The operations of any segment and their positions, oldest first. None of a segment that
+    /// maintenance has moved: then L2 has them.
+    pub fn operations(&self, number: u64) -> Result<Vec<(Position, Vec<u8>)>> {
+        let segment = self.state.read().segments.get(&number).cloned();
+        let Some(segment) = segment else {
+            return Ok(Vec::new());
+        };
+        let mut operations = Vec::new();
+        each_frame(&segment, |position, frame| {
+            for item in frame::items(frame) {
+                if let Item::Operation { bytes } = item? {
+                    operations.push((position, bytes.to_vec()));
+                }
+            }
+            Ok(())
+        })?;
+        Ok(operations)
     }
 
     /// Deletes sealed segments up to and including `number`, which L2 now holds. Damaged ones are
@@ -93,6 +106,30 @@ impl Journal {
             Ok(())
         })
     }
+}
+
+/// Visits the intact frames of a segment and their positions, in order.
+fn each_frame(
+    segment: &Segment,
+    mut visit: impl FnMut(Position, &[u8]) -> Result<()>,
+) -> Result<()> {
+    let mut bytes = vec![0; segment.byte_len()? as usize];
+    // One that is appended to may shrink, when a writer cuts off a torn tail.
+    let read = segment.read_at(&mut bytes, 0)?;
+    let bytes = &bytes[..read];
+    let mut at = segment::HEADER_LEN as usize;
+    while at < bytes.len() {
+        let Some(frame) = intact_frame(&bytes[at..]) else {
+            match next_intact(&bytes[at..]) {
+                Some(skip) => at += skip,
+                None => break,
+            }
+            continue;
+        };
+        visit((segment.number, at as u64), frame)?;
+        at += frame.len();
+    }
+    Ok(())
 }
 
 /// What lies in `lost/`: `SEGMENT.journal`, or `SEGMENT-OFFSET.torn`, in hexadecimal digits.
