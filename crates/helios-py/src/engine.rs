@@ -251,6 +251,13 @@ impl Engine {
         Ok(Snapshot::new(id, self.core().snapshot(&id).map_err(Failure::from)?))
     }
 
+    /// Many snapshots, in order.
+    fn snapshots(&self, ids: Vec<String>) -> PyResult<Vec<Snapshot>> {
+        let ids = ids.iter().map(|id| parse_id(id)).collect::<Result<Vec<Id>, Failure>>()?;
+        let found = self.core().snapshots(&ids).map_err(Failure::from)?;
+        Ok(ids.into_iter().zip(found).map(|(id, found)| Snapshot::new(id, found)).collect())
+    }
+
     /// The snapshot id of a branch.
     fn branch(&self, name: &str) -> PyResult<Option<String>> {
         let reference = refs::branch_ref(name).map_err(Failure::from)?;
@@ -271,9 +278,16 @@ impl Engine {
         Ok(id.map(|id| id.to_hex()))
     }
 
-    /// All refs whose names begin with `prefix`, in the order of the rest of their names.
-    fn references<'py>(&self, py: Python<'py>, prefix: &str) -> PyResult<Bound<'py, PyDict>> {
-        let found = self.core().references(prefix.as_bytes()).map_err(Failure::from)?;
+    /// Refs whose names begin with `prefix`, by the rest of their names: the first `limit`.
+    #[pyo3(signature = (prefix, limit = None))]
+    fn references<'py>(
+        &self,
+        py: Python<'py>,
+        prefix: &str,
+        limit: Option<usize>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let limit = limit.unwrap_or(usize::MAX);
+        let found = self.core().references(prefix.as_bytes(), limit).map_err(Failure::from)?;
         let references = PyDict::new(py);
         for (name, id) in found {
             references.set_item(text_to_python(py, &name), id.to_hex())?;

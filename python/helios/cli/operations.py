@@ -73,7 +73,7 @@ def tell(context: Context, repository: Repository, done: Undone, verb: str) -> N
     """Prints what `undo`, `redo` or `op restore` did."""
     context.warn(done.warnings)
     branch = repository.worktree.branch
-    at = repository.branches().get(branch)
+    at = repository.branch(branch)
     safety = done.safety
     if context.json:
         context.report(

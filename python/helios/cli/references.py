@@ -14,26 +14,26 @@ if TYPE_CHECKING:
     from helios import Repository
     from helios.cli.changes import Paint
 
-DESCRIBED_MAX = 1000
-"""Of more than these, only names and ids are listed: to read as many snapshots takes seconds."""
+LISTED_MAX = 1000
+"""No more are listed, so that it takes no longer with 100,000; `--json` lists all."""
 
 
 def listing(
     repository: Repository, names: dict[str, str], paint: Paint, current: str | None = None
 ) -> Iterator[str]:
-    """A line for each name: a mark at the current one, the snapshot, its age and message."""
-    width = max(map(len, names), default=0)
-    if len(names) > DESCRIBED_MAX:
-        # One string: a hundred thousand lines one by one would take as long as all the rest.
-        yield "\n".join(
-            [
-                f"{'*' if name == current else ' '} {name:<{width}}  {found[:12]}"
-                for name, found in names.items()
-            ]
-        )
-        return
+    """A line for each name: a mark at the current one, the snapshot, its age and message.
+
+    `names` may be one more than are listed; then the last line says so.
+    """
+    shown = list(names.items())[:LISTED_MAX]
+    width = max((len(name) for name, _ in shown), default=0)
     now_s = time()
-    for name, found in names.items():
-        shown = f"{printable(name):<{width}}"
-        mark, shown = ("*", paint(shown, "added")) if name == current else (" ", shown)
-        yield f"{mark} {shown}  {line(repository.snapshot(found), [], now_s, paint)}"
+    ids = dict.fromkeys(found for _, found in shown)
+    snapshots = {found.id: found for found in repository.snapshots(ids)}
+    for name, found in shown:
+        mark, padded = " ", f"{printable(name):<{width}}"
+        if name == current:
+            mark, padded = "*", paint(padded, "added")
+        yield f"{mark} {padded}  {line(snapshots[found], [], now_s, paint)}"
+    if len(names) > LISTED_MAX:
+        yield f"  ... these are the first {LISTED_MAX:,}; --json lists all"

@@ -107,19 +107,27 @@ impl Engine {
         Ok(self.journal.reference(name).unwrap_or(value))
     }
 
-    /// All refs whose names begin with `prefix`, and their snapshots; by name without the prefix.
-    pub fn references(&self, prefix: &[u8]) -> Result<BTreeMap<Vec<u8>, Id>> {
+    /// Refs whose names begin with `prefix`, and their snapshots: the first `limit` by name, which
+    /// is given without the prefix.
+    pub fn references(&self, prefix: &[u8], limit: usize) -> Result<BTreeMap<Vec<u8>, Id>> {
         self.refresh()?;
         let mut found: BTreeMap<Vec<u8>, Id> = BTreeMap::new();
         let rest = |mut name: Vec<u8>| name.split_off(prefix.len());
+        let recent = self.journal.references(prefix);
         if let Some(store) = &self.store {
-            found.extend(store.references(prefix)?.into_iter().map(|(name, id)| (rest(name), id)));
+            // Some of them may be deleted since, and enough must remain.
+            let wanted = limit.saturating_add(recent.len());
+            let stored = store.references(prefix, wanted)?;
+            found.extend(stored.into_iter().map(|(name, id)| (rest(name), id)));
         }
-        for (name, value) in self.journal.references(prefix) {
+        for (name, value) in recent {
             match value {
                 Some(id) => drop(found.insert(rest(name), id)),
                 None => drop(found.remove(&rest(name))),
             }
+        }
+        if let Some(end) = found.keys().nth(limit).cloned() {
+            found.split_off(&end);
         }
         Ok(found)
     }

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use super::commit::CommitOptions;
 use super::*;
 use crate::error::BranchMoved;
+use crate::journal::frame::{Operation, RefChange};
 use crate::store::record::{put_splice, Base};
 use crate::tree::EntryKind;
 
@@ -27,7 +28,7 @@ fn open(directory: &Path) -> Engine {
 }
 
 fn branch(engine: &Engine, name: &str) -> Option<Id> {
-    engine.references(refs::BRANCH_PREFIX).unwrap().get(name.as_bytes()).copied()
+    engine.references(refs::BRANCH_PREFIX, usize::MAX).unwrap().get(name.as_bytes()).copied()
 }
 
 fn write(vst: &mut Vst, engine: &Engine, path: &str, content: &str) {
@@ -304,7 +305,7 @@ impl RecordSource for Records {
         Ok(None)
     }
 
-    fn references(&self, _prefix: &[u8]) -> Result<Vec<(Vec<u8>, Id)>> {
+    fn references(&self, _prefix: &[u8], _limit: usize) -> Result<Vec<(Vec<u8>, Id)>> {
         Ok(Vec::new())
     }
 
@@ -527,4 +528,79 @@ proptest! {
         let engine = open(directory.path());
         prop_assert_eq!(read(&engine.vst_of_branch("main").unwrap(), &engine, "a"), "two");
     }
+}
+
+#[test]
+fn an_operation_changes_all_of_its_refs_or_none() {
+    let (directory, engine) = repository();
+    let mut vst = engine.vst_of_branch("main").unwrap();
+    let first = commit(&mut vst, &engine, "first");
+    write(&mut vst, &engine, "a", "two");
+    let second = commit(&mut vst, &engine, "second");
+    let change = |name: &str, old, new| RefChange { name: name.into(), old, new };
+    let operate = |changes| {
+        let (actor, command) = (b"me".to_vec(), b"test".to_vec());
+        engine.operate(Operation { time_us: 1, actor, command, changes })
+    };
+    // A worktree's old value is what was on disk, not what the ref was.
+    let made = operate(vec![
+        change("tags/v1", None, Some(first)),
+        change("worktrees/main", Some(second), Some(first)),
+    ]);
+    let lost = operate(vec![
+        change("tags/v2", None, Some(first)),
+        change("heads/main", Some(first), Some(second)),
+    ]);
+    assert!(matches!(lost, Err(Error::BranchMoved(moved)) if moved.branch == "main"));
+    for engine in [&engine, &open(directory.path())] {
+        let found = |name: &str| engine.reference(name.as_bytes()).unwrap();
+        assert_eq!(found("tags/v1"), Some(first));
+        assert_eq!(found("worktrees/main"), Some(first));
+        assert_eq!(found("tags/v2"), None);
+        let journal = engine.journal();
+        let segments = journal.segment_numbers();
+        let operations = journal.operations(segments[0]).unwrap();
+        assert_eq!(operations.len(), 3);
+        let (position, encoded) = &operations[2];
+        assert_eq!(&refs::operation_id(*position, encoded), made.as_ref().unwrap());
+    }
+}
+
+#[test]
+fn references_are_cut_behind_the_limit() {
+    let (_directory, engine) = repository();
+    let mut vst = engine.vst_of_branch("main").unwrap();
+    let first = commit(&mut vst, &engine, "first");
+    let changes = ["b", "a", "c"].map(|name| RefChange {
+        name: [refs::TAG_PREFIX, name.as_bytes()].concat(),
+        old: None,
+        new: Some(first),
+    });
+    let (actor, command) = (Vec::new(), Vec::new());
+    engine.operate(Operation { time_us: 1, actor, command, changes: changes.into() }).unwrap();
+    let names = |limit| -> Vec<Vec<u8>> {
+        engine.references(refs::TAG_PREFIX, limit).unwrap().into_keys().collect()
+    };
+    assert_eq!(names(2), [b"a", b"b"]);
+    assert_eq!(names(3), [b"a", b"b", b"c"]);
+    assert_eq!(names(usize::MAX).len(), 3);
+}
+
+#[test]
+fn the_pieces_of_a_blob_are_checked() {
+    let (_directory, engine) = repository();
+    let mut vst = engine.vst_of_branch("main").unwrap();
+    let large: Vec<u8> = (0..3_000_000u32).flat_map(|n| (n / 3).to_le_bytes()).collect();
+    let large: Arc<[u8]> = large.into();
+    vst.write(b"large", Arc::clone(&large), EntryKind::File, &engine).unwrap();
+    commit(&mut vst, &engine, "large");
+    let mut pieces = Vec::new();
+    let mut take = |piece: &[u8]| {
+        pieces.push(piece.to_vec());
+        Ok(())
+    };
+    engine.each_piece(&Id::of_blob(&large), &mut take).unwrap();
+    assert!(pieces.len() > 1);
+    assert_eq!(pieces.concat(), &large[..]);
+    assert!(engine.each_piece(&Id::of_blob(b"nothing"), &mut |_| Ok(())).is_err());
 }

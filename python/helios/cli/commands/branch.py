@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 List branches, make one, rename one, or delete one. Deleting a branch keeps its snapshots: `undo`,
-or `branch NAME ID`, makes it again. Of more than 1,000 branches only names and ids are listed.
+or `branch NAME ID`, makes it again. Of more than 1,000 branches the first are listed; --json
+lists all.
 """
 EXAMPLES = """\
   helios-cli branch
@@ -92,18 +93,24 @@ def _create(context: Context, repository: Repository, name: str, start: str) -> 
 
 
 def _list(context: Context, repository: Repository) -> None:
-    branches = repository.branches()
     current = repository.worktree.branch
     if context.json:
+        branches = repository.branches()
         listed = [
             {"name": name, "snapshot_id": found, "current": name == current}
             for name, found in branches.items()
         ]
         context.report({"branches": listed, "current": current})
         return
-    if current not in branches:
-        context.terminal.line(f"* {printable(current)}  (no snapshot yet)")
-    from helios.cli.references import listing
+    from helios.cli.references import LISTED_MAX, listing
 
+    branches = repository.branches(LISTED_MAX + 1)
+    at = repository.branch(current)
+    if at is None:
+        context.terminal.line(f"* {printable(current)}  (no snapshot yet)")
+    elif len(branches) > LISTED_MAX:
+        # It need not be among the first: it comes before them.
+        branches.pop(current, None)
+        branches = {current: at, **branches}
     for line in listing(repository, branches, context.terminal.paint, current):
         context.terminal.line(line)

@@ -58,9 +58,9 @@ def run(context: Context) -> int:
                 return 0
             context.say(f"Tagged {short(found)} as {printable(name)}")
         else:
-            from helios.cli.references import listing
+            from helios.cli.references import LISTED_MAX, listing
 
-            tags = repository.tags()
+            tags = repository.tags(None if context.json else LISTED_MAX + 1)
             if context.json:
                 listed = [{"name": name, "snapshot_id": found} for name, found in tags.items()]
                 context.report({"tags": listed})
