@@ -14,7 +14,7 @@ use helios_core::engine::{self, refs};
 use helios_core::error::Error;
 use helios_core::id::Id;
 use helios_core::journal::frame::{Operation, RefChange};
-use helios_core::journal::Durability;
+use helios_core::journal::{Durability, Position};
 use helios_core::metrics::Counter;
 use helios_core::object::Kind;
 use helios_core::store::RecordSource;
@@ -36,6 +36,8 @@ const SEALED_SEGMENTS_MAX: usize = 4;
 
 /// Name, old and new value of a ref.
 type Changed<'py> = (Bound<'py, PyString>, Option<String>, Option<String>);
+/// Position and bytes of an operation.
+type Encoded<'py> = (Position, Bound<'py, PyBytes>);
 /// Time, actor, command, changes.
 type Decoded<'py> = (i64, Bound<'py, PyString>, Bound<'py, PyString>, Vec<Changed<'py>>);
 
@@ -337,7 +339,7 @@ impl Engine {
         &self,
         py: Python<'py>,
         segment: u64,
-    ) -> PyResult<Vec<((u64, u64), Bound<'py, PyBytes>)>> {
+    ) -> PyResult<Vec<Encoded<'py>>> {
         let journal = self.core().journal();
         let found = py.detach(|| journal.operations(segment).map_err(Failure::from))?;
         Ok(found
