@@ -46,6 +46,7 @@ class Sizes:
     statuses: int = 10
     checkouts: int = 3
     starts: int = 20
+    branches: int = 100_000
 
 
 QUICK = Sizes(
@@ -69,6 +70,7 @@ QUICK = Sizes(
     statuses=2,
     checkouts=1,
     starts=2,
+    branches=1_500,
 )
 """Smoke size: shows that each figure can be measured, and says nothing about speed."""
 
