@@ -129,6 +129,26 @@ def test_a_restore_of_paths_is_undone_alone(repo: Repository, place: Path) -> No
     assert repo.branches() == {"main": second}
 
 
+def test_restores_one_after_the_other_are_undone_one_by_one(repo: Repository, place: Path) -> None:
+    first = commit(repo, place, a="1")
+    second = commit(repo, place, a="2")
+    commit(repo, place, a="3")
+    repo.restore(first)
+    write(place, a="edited")
+    repo.restore(second)
+    repo.undo()
+    assert files(place) == {"a": "edited"}
+    repo.undo()  # what the second restore committed first
+    done = repo.undo()
+    assert files(place) == {"a": "3"}
+    assert done.safety is None, "it is a snapshot already"
+    held = next(each for each in last(repo).changes if each.name == "worktrees/main").old
+    assert repo.read(str(held), "a") == b"edited"
+    for _ in range(3):
+        repo.redo()
+    assert files(place) == {"a": "2"}
+
+
 def test_a_restore_of_what_is_there_is_no_operation(repo: Repository, place: Path) -> None:
     first = commit(repo, place, a="1")
     before = last(repo)

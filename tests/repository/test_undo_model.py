@@ -244,4 +244,4 @@ class UndoMachine(RuleBasedStateMachine):
 
 
 TestUndo = UndoMachine.TestCase
-TestUndo.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestUndo.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)

@@ -136,10 +136,14 @@ class History:
     def _revert(self, operation: Operation, verb: str) -> Undone:
         plan = self._begin()
         for change in operation.changes:
+            now = self._engine.reference(change.name)
+            is_there = now == change.new
             if change.name.startswith(WORKTREES):
                 self._require_here(operation, change.name.removeprefix(WORKTREES))
-            # What the operation left must be there still, on disk as in refs.
-            if self._engine.reference(change.name) != change.new:
+                # In turn, whatever the disk holds is what came of it, perhaps edited since, and
+                # made a snapshot under another id.
+                is_there = verb != "revert" or self._tree(now) == self._tree(change.new)
+            if not is_there:
                 raise self._moved(operation, change.name, change.new, change.old)
         head = operation.head
         if head is not None:
@@ -151,6 +155,9 @@ class History:
                 )
         self._add(plan, operation)
         return self._perform(plan, operation, verb)
+
+    def _tree(self, snapshot: str | None) -> str | None:
+        return None if snapshot is None else self._engine.snapshot(snapshot).tree_id
 
     def _restore(self, name: str) -> Undone:
         target = find(name, self._engine, self._store)
