@@ -19,7 +19,8 @@ RUST_SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml 2>/dev/null
 	Cargo.toml Cargo.lock
 PYTHON_SOURCES := $(shell find python -name '*.py' 2>/dev/null)
 
-.PHONY: help setup run test test-rust test-python cover lint fmt bench fuzz lock clean
+.PHONY: help setup run test test-rust test-python cover lint lint-rust fmt bench fuzz \
+	licenses sbom audit hooks lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' Makefile
@@ -69,6 +70,10 @@ lint: setup ## Check format, lints and types of both languages
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict
 	cargo fmt --all --check
+	$(MAKE) --no-print-directory lint-rust
+
+# The lints that compile; here alone, the interpreter is set that they compile for.
+lint-rust: $(VENV)/.packages
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 fmt: $(VENV)/.packages ## Format the sources
@@ -84,15 +89,30 @@ bench: setup ## Measure what README and docs/BENCHMARKS.md state; BENCH=--quick 
 fuzz: $(VENV)/.toolchain ## Run each fuzz target for FUZZ_SECONDS (60)
 	@tools/fuzz.sh $(FUZZ_SECONDS)
 
+licenses: $(VENV)/.packages ## Check every licence, and write the documents about them
+	@PYTHONPATH=tools $(BIN)/python -m compliance licenses
+
+sbom: $(VENV)/.packages ## Write the bill of materials, .compliance/helios.cdx.json
+	@PYTHONPATH=tools $(BIN)/python -m compliance sbom
+
+audit: $(VENV)/.packages ## Look for known vulnerabilities; unknown where that cannot be done
+	@PYTHONPATH=tools $(BIN)/python -m compliance audit
+
+hooks: $(VENV)/.packages ## Have git check format, lints and licences at each commit
+	@$(BIN)/pre-commit install
+
 # Not part of setup: run it after a change of the dependencies in pyproject.toml.
 lock: $(VENV)/.toolchain ## Write requirements-dev.lock and Cargo.lock anew
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip-tools>=7.5,<8'
-	CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --upgrade --generate-hashes \
-		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras \
+	$(BIN)/python -m venv $(VENV)/lock
+	$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check \
+		'pip-tools>=7.5,<8'
+	CUSTOM_COMPILE_COMMAND='make lock' $(VENV)/lock/bin/pip-compile --quiet --upgrade \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras \
 		--all-build-deps --extra dev --output-file requirements-dev.lock pyproject.toml
 	cargo update --workspace
 
 clean: ## Delete what was built; .venv too
-	rm -rf $(VENV) target fuzz/target .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) target fuzz/target .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache \
+		.compliance
 	find python tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 	find python -name '_core*.so' -delete

@@ -21,6 +21,7 @@ VARYING = (
     (re.compile(r"\b[0-9a-f]{12,64}\b"), "ID"),
     (re.compile(r"[\d.,]+ (?:us|ms|s|B|KiB|MiB)\b"), "AMOUNT"),
     (re.compile(r" in /\S*/\.helios"), " in PLACE"),
+    (re.compile(r"/\S*/(?=(?:project|agent-1)\b)"), "PLACE/"),
     (re.compile(r" +"), " "),
 )
 COLUMNS_MAX = 100

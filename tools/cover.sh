@@ -15,6 +15,9 @@ readonly root=$PWD
 readonly target=${CARGO_TARGET_DIR:-$root/target}/cover
 readonly staged=$target/python
 
+# Neither an earlier verdict nor an earlier report may stand for this run's.
+rm -f .compliance/coverage.json "$target/lcov.info" "$target/coverage.json"
+
 if [[ "$(cargo tarpaulin --version 2>/dev/null)" != *"$tarpaulin"* ]]; then
     echo "cover: installing cargo-tarpaulin $tarpaulin; this takes some minutes, once"
     # Tools belong to the user, not to this checkout's build.
@@ -59,6 +62,9 @@ if ! compgen -G '.coverage.*' >/dev/null; then
 fi
 .venv/bin/coverage combine --quiet
 .venv/bin/coverage report --fail-under "$percent_min" || python=$?
+.venv/bin/coverage json --quiet --fail-under 0 -o "$target/coverage.json"
+PYTHONPATH=tools .venv/bin/python -m compliance coverage \
+    "$target/lcov.info" "$target/coverage.json" "$percent_min" || rust=$?
 if ((rust || python)); then
     echo "cover: failed: a test, or coverage below $percent_min% of Rust or of Python" >&2
     exit 1

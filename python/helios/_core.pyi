@@ -1,4 +1,4 @@
-"""The Rust core. All but `Engine` and `Worktree` is public, through `helios`."""
+"""The Rust core. All but `Engine`, `Worktree` and `Watcher` is public, through `helios`."""
 
 import builtins
 from collections.abc import Callable, Iterator
@@ -201,6 +201,20 @@ class Worktree:
     def restore(
         self, snapshot: str, paths: list[bytes] | None, *, dry_run: bool
     ) -> tuple[list[str], list[str], list[_Warned], str | None]: ...
+    def populate(
+        self, snapshot: str, main: str, main_directory: str
+    ) -> tuple[int, int, int, int, list[_Warned]]: ...
+    def leftovers(self) -> list[str]: ...
+    def ignores(self, path: bytes) -> bool: ...
+    def watcher(self) -> Watcher: ...
+    def cover(self, watcher: Watcher, changed: bool) -> bool: ...
+
+@final
+class Watcher:
+    """Reports of the system that something in a worktree may have changed."""
+
+    def fileno(self) -> int: ...
+    def take(self) -> bool: ...
 
 @final
 class Engine:
@@ -256,7 +270,12 @@ class Engine:
     def snapshots_with_prefix(self, prefix: str) -> list[str]: ...
     def diff(self, old: str | None, new: str) -> Diff: ...
     def worktree(
-        self, name: str, root: str, directory: str, excludes_file: str | None
+        self,
+        name: str | None,
+        root: str,
+        directory: str,
+        excludes_file: str | None,
+        main: str | None,
     ) -> Worktree: ...
     def materialize(
         self,

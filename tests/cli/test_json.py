@@ -218,3 +218,53 @@ JSON = st.recursive(
     | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
 )
+
+
+def test_worktrees(run: Run, project: Path, history: tuple[str, str]) -> None:
+    agent = project.parent / "agent"
+    added = run("worktree", "add", "../agent", "attempt", "main~1", "--json").json
+    assert added == {
+        "name": "agent",
+        "root": str(agent),
+        "branch": "attempt",
+        "snapshot_id": history[0],
+        "created": True,
+        "files": 2,
+        "bytes": 6,
+        "carried": 0,
+        "shared": added["shared"],
+        "warnings": [],
+    }
+    main = {
+        "name": "main",
+        "root": str(project),
+        "branch": "main",
+        "snapshot_id": history[1],
+        "main": True,
+        "missing": False,
+        "current": True,
+    }
+    other = {
+        "name": "agent",
+        "root": str(agent),
+        "branch": "attempt",
+        "snapshot_id": history[0],
+        "main": False,
+        "missing": False,
+        "current": False,
+    }
+    assert run("worktree", "list", "--json").json["worktrees"] == [main, other]
+    (agent / "x").write_text("x")
+    removed = run("worktree", "remove", "../agent", "--json").json
+    assert removed["removed"] == str(agent)
+    assert not removed["missing"]
+    assert removed["branch"] == "attempt"
+    assert (
+        removed["safety_snapshot"]
+        == run("log", "attempt", "--json").json["snapshots"][0]["snapshot_id"]
+    )
+    run("worktree", "add", "../agent", "attempt")
+    agent.rename(project.parent / "away")
+    pruned = run("worktree", "prune", "--json").json["pruned"]
+    assert [each["name"] for each in pruned] == ["agent"]
+    assert pruned[0]["missing"]

@@ -12,8 +12,11 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +77,8 @@ COMMANDS = (
     "restore",
     "diff",
     "materialize",
+    "worktree",
+    "watch",
     "stats",
     "maintenance",
 )
@@ -130,6 +135,15 @@ def run_traced(strace: str, command: list[str], directory: Path) -> Traced:
     return Traced(done.returncode, done.stdout, done.stderr, trace)
 
 
+def stop_watch(tree: Path) -> None:
+    """Ends the watch of a worktree, once it has an index and so has begun to look."""
+    directory = tree / ".helios" / "worktree" / "watch"
+    end = time.monotonic() + TIMEOUT_S / 2
+    while time.monotonic() < end and not (directory / "index").exists():
+        time.sleep(0.05)
+    os.kill(int((directory / "watching").read_text()), signal.SIGTERM)
+
+
 @pytest.fixture(scope="session")
 def session(strace: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Traced]:
     """One life of a worktree; each command once, traced."""
@@ -166,6 +180,14 @@ def session(strace: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     helios("restore", first)
     helios("diff", first, second)
     helios("materialize", second, str(base / "materialized"))
+    (tree / ".worktreeinclude").write_text("*.log\n")
+    (tree / ".heliosignore").write_text("*.log\n")
+    (tree / "some.log").write_text("comes along\n")
+    helios("worktree", "add", str(base / "agent"), "agent")
+    stopper = threading.Thread(target=stop_watch, args=(tree,))
+    stopper.start()
+    helios("watch")
+    stopper.join()
     helios("stats")
     helios("maintenance")
     return done

@@ -354,7 +354,7 @@ def crash(place: Path, what: str, when: str) -> None:
     assert ended.returncode == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("when", ["_follow", "_forget_next"])
+@pytest.mark.parametrize("when", ["follow", "_forget_next"])
 def test_killed_between_the_undo_and_the_note_of_it(
     repo: Repository, place: Path, when: str
 ) -> None:
@@ -390,7 +390,7 @@ def test_killed_before_the_operation_is_recorded(repo: Repository, place: Path) 
     assert not (place / ".helios" / "worktree" / "next").exists()
 
 
-@pytest.mark.parametrize("when", ["_follow", "_forget_next"])
+@pytest.mark.parametrize("when", ["follow", "_forget_next"])
 def test_killed_between_a_rename_and_the_note_of_it(
     repo: Repository, place: Path, when: str
 ) -> None:
@@ -424,7 +424,7 @@ def test_killed_between_a_switch_and_the_note_of_it(repo: Repository, place: Pat
     first = commit(repo, place, a="1")
     repo.create_branch("x", first)
     second = commit(repo, place, a="2")
-    crash(place, "switch", "_follow")
+    crash(place, "switch", "follow")
     assert repo.worktree.head() == ("x", first)
     assert files(place) == {"a": "1"}
     repo.undo()
@@ -468,3 +468,89 @@ def test_two_processes_undo_each_operation_once(repo: Repository, place: Path) -
     assert repo.branches()["main"] == snapshots[0]
     assert repo.worktree.head() == ("main", snapshots[0])
     assert repo.read("agent", "n") == b"199"
+
+
+# Several worktrees
+
+
+def test_each_worktree_undoes_its_own(repo: Repository, place: Path) -> None:
+    first = commit(repo, place, a="1")
+    beside = place.parent / "beside"
+    repo.add_worktree(beside, "agent")
+    with Repository.open(beside) as agent:
+        with pytest.raises(errors.NothingToUndo):
+            agent.undo()
+        second = commit(agent, beside, a="2")
+        agent.restore(first)
+        third = commit(repo, place, a="3")
+        agent.undo()
+        assert files(beside)["a"] == "2"
+        assert repo.branches() == {"agent": second, "main": third}
+        repo.undo()
+        agent.undo()
+        assert repo.branches() == {"agent": first, "main": first}
+        assert agent.worktree.head() == ("agent", first)
+        agent.redo()
+        assert repo.branches() == {"agent": second, "main": first}
+        restored = next(each for each in repo.operations() if each.command.startswith("restore"))
+        with pytest.raises(errors.Refused, match="undo it there"):
+            repo.undo(restored.id)
+
+
+def test_the_branch_of_another_worktree_is_not_undone_away(repo: Repository, place: Path) -> None:
+    commit(repo, place, a="1")
+    repo.create_branch("agent")
+    made = last(repo)
+    repo.add_worktree(place.parent / "beside", "agent")
+    added = last(repo)
+    before = repo.branches()
+    with pytest.raises(errors.Refused, match="beside"):
+        repo.undo(made.id)
+    with pytest.raises(errors.Refused, match="undo it there"):
+        repo.undo(added.id)
+    with pytest.raises(errors.Refused, match="beside"):
+        repo.rename_branch("agent", "x")
+    with Repository.open(place.parent / "beside") as agent:
+        with pytest.raises(errors.Refused, match="made this worktree"):
+            agent.undo(added.id)
+        with pytest.raises(errors.Refused, match="made this worktree"):
+            agent.restore_operation(made.id)
+    assert repo.branches() == before
+
+
+def test_a_worktree_of_an_old_name_begins_anew(repo: Repository, place: Path) -> None:
+    first = commit(repo, place, a="1")
+    beside = place.parent / "beside"
+    repo.add_worktree(beside, "agent")
+    with Repository.open(beside) as agent:
+        commit(agent, beside, a="2")
+        agent.restore(first)
+    repo.remove_worktree(beside)
+    assert repo._engine.reference("worktrees/beside") is None
+    kept = repo.branches()
+    repo.add_worktree(beside, "agent")
+    with Repository.open(beside) as agent, pytest.raises(errors.NothingToUndo):
+        agent.undo()
+    assert repo.branches() == kept
+
+
+def test_a_switch_is_not_undone_onto_the_branch_of_another(repo: Repository, place: Path) -> None:
+    commit(repo, place, a="1")
+    repo.worktree.switch("x", create=True)
+    repo.add_worktree(place.parent / "beside", "main")
+    with pytest.raises(errors.Refused, match="beside"):
+        repo.undo()
+    assert repo.worktree.branch == "x"
+    assert sorted(repo.branches()) == ["main", "x"]
+    assert not (place / ".helios" / "worktree" / "next").exists()
+
+
+def test_undo_passes_over_what_a_watch_has_seen(repo: Repository, place: Path) -> None:
+    first = commit(repo, place, a="1")
+    commit(repo, place, a="2")
+    with repo.worktree.watch(settle_s=0.01) as watch:
+        next(watch)
+        write(place, a="3")
+        seen = next(watch).snapshot
+    repo.undo()
+    assert repo.branches() == {"main": first, "watch/main": seen.id}

@@ -127,6 +127,31 @@ pub fn set_executable(_file: &File, _executable: bool) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes `target`, which is empty, share the whole content of `source` until one of them is
+/// written to. Most file systems cannot.
+#[cfg(target_os = "linux")]
+pub fn clone_content(source: &File, target: &File) -> io::Result<()> {
+    rustix::fs::ioctl_ficlone(target, source).map_err(io::Error::from)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn clone_content(_source: &File, _target: &File) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Gives a file the permissions of another; never more than those to read, write and execute.
+#[cfg(unix)]
+pub fn copy_permissions(from: &Metadata, to: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = from.permissions().mode() & 0o777;
+    to.set_permissions(std::fs::Permissions::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+pub fn copy_permissions(_from: &Metadata, _to: &File) -> io::Result<()> {
+    Ok(())
+}
+
 #[cfg(unix)]
 pub fn symlink(target: &[u8], link: &Path) -> io::Result<()> {
     use std::os::unix::ffi::OsStrExt;
@@ -209,5 +234,104 @@ pub fn open_no_follow(path: &Path) -> io::Result<File> {
     match std::fs::symlink_metadata(path)?.is_file() {
         true => File::open(path),
         false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+    }
+}
+
+/// What a watched directory reports.
+pub struct Event {
+    /// The number that `Watches::add` gave.
+    pub watch: i32,
+    /// The entry's name; none if it is about the directory itself.
+    pub name: Option<Vec<u8>>,
+    pub is_new_directory: bool,
+    /// The directory is gone, and its watch with it.
+    pub is_over: bool,
+    /// Reports were lost.
+    pub is_overflow: bool,
+}
+
+/// Watches on directories: Linux' inotify.
+#[cfg(target_os = "linux")]
+pub struct Watches(rustix::fd::OwnedFd);
+
+#[cfg(target_os = "linux")]
+impl Watches {
+    pub fn new() -> io::Result<Watches> {
+        use rustix::fs::inotify::{init, CreateFlags};
+        Ok(Watches(init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?))
+    }
+
+    /// Becomes readable when there is something to read.
+    pub fn descriptor(&self) -> i32 {
+        std::os::fd::AsRawFd::as_raw_fd(&self.0)
+    }
+
+    /// Watches a directory, and gives the number of its watch: the same if it has one already.
+    pub fn add(&self, directory: &Path) -> io::Result<i32> {
+        use rustix::fs::inotify::{add_watch, WatchFlags};
+        let changes = WatchFlags::CREATE
+            | WatchFlags::DELETE
+            | WatchFlags::MODIFY
+            | WatchFlags::ATTRIB
+            | WatchFlags::MOVED_FROM
+            | WatchFlags::MOVED_TO
+            | WatchFlags::MOVE_SELF;
+        let only = WatchFlags::ONLYDIR | WatchFlags::EXCL_UNLINK;
+        Ok(add_watch(&self.0, directory, changes | only)?)
+    }
+
+    pub fn remove(&self, watch: i32) {
+        // It may be gone with its directory.
+        let _ = rustix::fs::inotify::remove_watch(&self.0, watch);
+    }
+
+    /// Some of what was reported; nothing if nothing is left.
+    pub fn read(&self) -> io::Result<Vec<Event>> {
+        use rustix::fs::inotify::{ReadFlags, Reader};
+        let mut buffer = vec![std::mem::MaybeUninit::uninit(); 64 << 10];
+        let mut reader = Reader::new(&self.0, &mut buffer);
+        let mut events = Vec::new();
+        while events.is_empty() || !reader.is_buffer_empty() {
+            let event = match reader.next() {
+                Ok(event) => event,
+                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => break,
+                Err(error) => return Err(error.into()),
+            };
+            let flags = event.events();
+            let comes = ReadFlags::CREATE | ReadFlags::MOVED_TO;
+            events.push(Event {
+                watch: event.wd(),
+                name: event.file_name().map(|name| name.to_bytes().to_vec()),
+                is_new_directory: flags.contains(ReadFlags::ISDIR) && flags.intersects(comes),
+                is_over: flags.contains(ReadFlags::IGNORED),
+                is_overflow: flags.contains(ReadFlags::QUEUE_OVERFLOW),
+            });
+        }
+        Ok(events)
+    }
+}
+
+/// Elsewhere there are none.
+#[cfg(not(target_os = "linux"))]
+pub struct Watches;
+
+#[cfg(not(target_os = "linux"))]
+impl Watches {
+    pub fn new() -> io::Result<Watches> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub fn descriptor(&self) -> i32 {
+        -1
+    }
+
+    pub fn add(&self, _directory: &Path) -> io::Result<i32> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub fn remove(&self, _watch: i32) {}
+
+    pub fn read(&self) -> io::Result<Vec<Event>> {
+        Ok(Vec::new())
     }
 }

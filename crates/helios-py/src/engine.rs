@@ -18,6 +18,7 @@ use helios_core::journal::{Durability, Position};
 use helios_core::metrics::Counter;
 use helios_core::object::Kind;
 use helios_core::store::RecordSource;
+use helios_core::worktree::ScanOptions;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -421,15 +422,19 @@ impl Engine {
         Diff::new(py, Arc::clone(&self.shared.engine), changes)
     }
 
-    /// The directory `root` as the worktree `name`; `directory` holds its index and lock.
+    /// The directory `root` as a worktree; `directory` holds its index and lock, and `main` is the
+    /// root of the main worktree if this is a linked one. `name` is what the operation log calls
+    /// it; without one, what is done there is not noted as done in the worktree.
     fn worktree(
         &self,
-        name: String,
+        name: Option<String>,
         root: PathBuf,
         directory: PathBuf,
         excludes_file: Option<PathBuf>,
+        main: Option<PathBuf>,
     ) -> Worktree {
-        Worktree::new(Arc::clone(&self.shared), name, root, directory, excludes_file)
+        let options = ScanOptions { excludes_file, main, threads: 0 };
+        Worktree::new(Arc::clone(&self.shared), name, root, directory, options)
     }
 
     /// Writes a snapshot's files to a directory: files, bytes, warnings.

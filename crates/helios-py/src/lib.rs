@@ -34,6 +34,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<graph::Graph>()?;
     module.add_class::<vst::Vst>()?;
     module.add_class::<worktree::Worktree>()?;
+    module.add_class::<worktree::Watcher>()?;
     module.add_class::<snapshot::Snapshot>()?;
     module.add_class::<snapshot::CommitStats>()?;
     module.add_class::<diff::Diff>()?;

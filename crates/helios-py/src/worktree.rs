@@ -6,7 +6,9 @@ use std::sync::Arc;
 use helios_core::engine::commit::CommitOptions;
 use helios_core::engine::progress::Phase;
 use helios_core::engine::worktree::Worktree as Core;
-use helios_core::worktree::Warning;
+use helios_core::worktree::ignored::ignores_directory;
+use helios_core::worktree::{watcher, ScanOptions, Warning};
+use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -35,21 +37,21 @@ pub fn warnings_to_python<'py>(
 #[pyclass(frozen, module = "helios._core")]
 pub struct Worktree {
     shared: Arc<Shared>,
-    name: String,
+    name: Option<String>,
     root: PathBuf,
     directory: PathBuf,
-    excludes_file: Option<PathBuf>,
+    options: ScanOptions,
 }
 
 impl Worktree {
     pub fn new(
         shared: Arc<Shared>,
-        name: String,
+        name: Option<String>,
         root: PathBuf,
         directory: PathBuf,
-        excludes_file: Option<PathBuf>,
+        options: ScanOptions,
     ) -> Worktree {
-        Worktree { shared, name, root, directory, excludes_file }
+        Worktree { shared, name, root, directory, options }
     }
 
     /// Runs `body` under the worktree's lock and without the GIL.
@@ -60,8 +62,8 @@ impl Worktree {
     ) -> PyResult<T> {
         let engine = &*self.shared.engine;
         let result = py.detach(|| -> Result<T, Failure> {
-            let excludes = self.excludes_file.clone();
-            let mut worktree = Core::open(engine, &self.root, &self.directory, excludes)?;
+            let options = self.options.clone();
+            let mut worktree = Core::open(engine, &self.root, &self.directory, options)?;
             Ok(body(&mut worktree)?)
         });
         engine.progress().begin(Phase::Idle, 0);
@@ -113,7 +115,7 @@ impl Worktree {
             message: message.into(),
             author: author.map_or_else(|| self.shared.author.clone(), |name| name.into()),
             allow_empty,
-            actor: self.shared.actor(Some(&self.name)),
+            actor: self.shared.actor(self.name.as_deref()),
             command: self.shared.command(command),
             ..CommitOptions::default()
         };
@@ -149,5 +151,65 @@ impl Worktree {
             warnings_to_python(py, restored.warnings)?,
             restored.tree.map(|id| id.to_hex()),
         ))
+    }
+
+    /// Fills this worktree, which is new and empty, with a snapshot, and with ignored files of the
+    /// main worktree: files, bytes, files of shared content, ignored files, warnings.
+    fn populate<'py>(
+        &self,
+        py: Python<'py>,
+        snapshot: &str,
+        main: PathBuf,
+        main_directory: PathBuf,
+    ) -> PyResult<(u64, u64, u64, u64, Vec<Warned<'py>>)> {
+        let snapshot = parse_id(snapshot)?;
+        let (index, carried) = (main_directory.join("index"), self.directory.join("carried"));
+        let done =
+            self.run(py, |worktree| worktree.populate(&snapshot, &main, &index, &carried))?;
+        let written = done.materialized;
+        let warnings = warnings_to_python(py, written.warnings)?;
+        Ok((written.files, written.bytes, done.shared, done.carried, warnings))
+    }
+
+    /// Ignored files that would be lost with the directory, and cannot be made again.
+    fn leftovers<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let carried = self.directory.join("carried");
+        paths_to_python(py, self.run(py, |worktree| worktree.leftovers(&carried))?)
+    }
+
+    /// Whether a directory, which need not be there, is ignored.
+    fn ignores(&self, py: Python<'_>, path: Vec<u8>) -> bool {
+        py.detach(|| ignores_directory(&self.root, &self.options, &path))
+    }
+
+    /// Reports what may change in the directory. Raises `StorageError` where that cannot be had.
+    fn watcher(&self) -> PyResult<Watcher> {
+        Ok(Watcher(Mutex::new(watcher::Watcher::new(&self.root).map_err(Failure::from)?)))
+    }
+
+    /// Has all directories of the last commit watched; whether one was not, so that something may
+    /// have gone unnoticed. `changed` says whether the commit found a difference.
+    fn cover(&self, py: Python<'_>, watcher: &Watcher, changed: bool) -> PyResult<bool> {
+        self.run(py, |worktree| {
+            let directories = worktree.directories();
+            watcher.0.lock().cover(&directories, |path| worktree.knows(path), changed)
+        })
+    }
+}
+
+/// Reports of the system that something in a worktree may have changed.
+#[pyclass(frozen, module = "helios._core")]
+pub struct Watcher(Mutex<watcher::Watcher>);
+
+#[pymethods]
+impl Watcher {
+    /// Becomes readable when there is something to take.
+    fn fileno(&self) -> i32 {
+        self.0.lock().descriptor()
+    }
+
+    /// Takes what was reported; whether it may matter.
+    fn take(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(py.detach(|| self.0.lock().take()).map_err(Failure::from)?)
     }
 }

@@ -1,7 +1,8 @@
 """What a command works with: its arguments, where it runs, its repository, and where it prints.
 
-`--json` output is one object. It is ASCII; a path that is not UTF-8 has each byte that does not
-decode as a lone surrogate, U+DC80 to U+DCFF, which is what `os.fsencode` takes back (PEP 383).
+`--json` output is one object, of `watch` one a line. It is ASCII; a path that is not UTF-8 has each
+byte that does not decode as a lone surrogate, U+DC80 to U+DCFF, which is what `os.fsencode` takes
+back (PEP 383).
 Warnings are its `warnings`, a list of `{"path", "reason"}`; otherwise they go to standard error.
 """
 
@@ -141,6 +142,17 @@ class Context:
         told = [{"path": path, "reason": reason} for path, reason in self._warnings]
         indent = 2 if self.terminal.is_terminal else None
         self.terminal.line(dumps({**data, "warnings": told}, indent=indent))
+
+    def report_line(
+        self, data: dict[str, object], warnings: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        """Prints one of many objects, on a line by itself, with its own warnings."""
+        from json import dumps
+
+        told = [{"path": path, "reason": reason} for path, reason in (*self._warnings, *warnings)]
+        self._warnings.clear()
+        self.terminal.line(dumps({**data, "warnings": told}))
+        self.terminal.flush()
 
     def tell_warnings(self) -> None:
         """Prints the warnings for a person, once."""

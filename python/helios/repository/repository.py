@@ -7,9 +7,11 @@ from _weakref import ref
 
 from helios import errors
 from helios._core import Engine, Snapshot
+from helios.repository import place as places
 from helios.repository import revision as revisions
 from helios.repository.account import user_at_host
 from helios.repository.operation import BRANCHES, TAGS, require_free
+from helios.repository.place import DIRECTORY, Place
 from helios.repository.result import Result
 
 TYPE_CHECKING = False
@@ -23,12 +25,17 @@ if TYPE_CHECKING:
     from helios.repository.operation import Operation
     from helios.repository.undo import History, Undone
     from helios.repository.worktree import PathWarning, Restored, Worktree
+    from helios.repository.worktrees import (
+        AddedWorktree,
+        ListedWorktree,
+        RemovedWorktree,
+        Worktrees,
+    )
     from helios.store import Store
 
     Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
     Durability = Literal["process", "disk"]
 
-DIRECTORY = ".helios"
 DEFAULT_BRANCH = "main"
 CACHE_BYTES = 64 << 20
 
@@ -59,13 +66,14 @@ class Repository:
         self,
         engine: Engine,
         store: Store | None,
-        directory: str | None,
+        place: Place | None,
         excludes_file: str | None = None,
     ) -> None:
         """Wires the parts; use `init`, `open`, `discover` or `memory`."""
         self._engine = engine
         self._store = store
-        self._directory = directory
+        self._place = place
+        self._directory = None if place is None else place.repository
         self._excludes_file = excludes_file
         self._worktree: Worktree | None = None
         # The engine must not keep the repository alive, which holds the engine.
@@ -102,9 +110,8 @@ class Repository:
         root = _absolute(path)
         if not force:
             refuse_roots(root)
-        directory = os.path.join(root, DIRECTORY)
-        if not os.path.exists(os.path.join(directory, "format")):
-            make(root, directory)
+        if places.find(root) is None:
+            make(root, os.path.join(root, DIRECTORY))
         return cls.open(
             root,
             durability=durability,
@@ -127,7 +134,7 @@ class Repository:
         command: str = "",
         excludes_file: Path | None = None,
     ) -> Self:
-        """Opens the repository of the worktree `path`.
+        """Opens the repository of the worktree `path`, be it the main one or a linked one.
 
         `durability` says what a finished commit survives: `process` the death of the process,
         `disk` also a power cut. `author` is put into snapshots. `actor` (by default the account and
@@ -136,8 +143,8 @@ class Repository:
         `StorageError`.
         """
         root = _absolute(path)
-        return cls.at(
-            os.path.join(root, DIRECTORY),
+        return cls._at(
+            places.find(root) or Place(root, os.path.join(root, DIRECTORY)),
             durability=durability,
             cache_bytes=cache_bytes,
             author=author,
@@ -159,10 +166,33 @@ class Repository:
         excludes_file: Path | None = None,
     ) -> Self:
         """As `open`, by the repository's own directory (`.helios`)."""
+        found = _absolute(directory)
+        return cls._at(
+            Place(os.path.dirname(found), found),
+            durability=durability,
+            cache_bytes=cache_bytes,
+            author=author,
+            actor=actor,
+            command=command,
+            excludes_file=excludes_file,
+        )
+
+    @classmethod
+    def _at(
+        cls,
+        place: Place,
+        *,
+        durability: Durability,
+        cache_bytes: int,
+        author: str,
+        actor: str,
+        command: str,
+        excludes_file: Path | None,
+    ) -> Self:
         from helios.store.rocksdb import RocksStore
 
-        directory = _absolute(directory)
-        if not os.path.exists(os.path.join(directory, "format")):
+        directory = place.repository
+        if not places.is_repository(directory):
             raise errors.NotARepository(
                 f"{os.path.dirname(directory)} is not a Helios repository; "
                 "`helios-cli init` makes one"
@@ -179,7 +209,7 @@ class Repository:
             maintenance=_maintenance_command(directory),
         )
         excludes = None if excludes_file is None else os.fsdecode(excludes_file)
-        return cls(engine, store, directory, excludes)
+        return cls(engine, store, place, excludes)
 
     @classmethod
     def discover(
@@ -195,7 +225,7 @@ class Repository:
     ) -> Self:
         """Opens the repository of `start` or of the nearest directory above it."""
         at = first = _absolute(start)
-        while not os.path.exists(os.path.join(at, DIRECTORY, "format")):
+        while (place := places.find(at)) is None:
             above = os.path.dirname(at)
             if above == at:
                 raise errors.NotARepository(
@@ -203,8 +233,8 @@ class Repository:
                     "`helios-cli init` makes one"
                 )
             at = above
-        return cls.open(
-            at,
+        return cls._at(
+            place,
             durability=durability,
             cache_bytes=cache_bytes,
             author=author,
@@ -226,12 +256,12 @@ class Repository:
 
     @property
     def root(self) -> str | None:
-        """The directory that the repository is in: the worktree's root."""
-        return None if self._directory is None else os.path.dirname(self._directory)
+        """The worktree's root: the directory that was opened, or the nearest above it."""
+        return None if self._place is None else self._place.root
 
     @property
     def directory(self) -> str | None:
-        """The repository's own directory, `.helios`; None in memory."""
+        """The repository's own directory, the `.helios` of the main worktree; None in memory."""
         return self._directory
 
     @property
@@ -244,11 +274,52 @@ class Repository:
         """The directory that follows a branch. Raises `Refused` if there is none."""
         from helios.repository.worktree import Worktree
 
-        if self._directory is None:
+        if self._place is None:
             raise errors.Refused("a repository in memory has no worktree; use `vst`")
         if self._worktree is None:
-            self._worktree = Worktree(self._engine, self, self._directory, self._excludes_file)
+            self._worktree = Worktree(self._engine, self, self._place, self._excludes_file)
         return self._worktree
+
+    def worktrees(self) -> list[ListedWorktree]:
+        """All worktrees of the repository, the main one first."""
+        from helios.repository.worktrees import every
+
+        return [] if self._directory is None else every(self._directory)
+
+    def add_worktree(
+        self, directory: Path, branch: str, start: str | Snapshot | None = None
+    ) -> AddedWorktree:
+        """Makes `directory`, which is new or empty, a worktree that follows `branch`.
+
+        The branch is made at `start` (by default `@`) if it is not there; `start` is not for one
+        that is. Content is shared with the main worktree where the file system can. Ignored files
+        that the main worktree's `.worktreeinclude` names come along. Raises `TargetNotEmpty`,
+        `BranchExists`, `UnknownRevision`, `StorageError`, and `Refused` if another worktree follows
+        the branch or would see the new one's files.
+        """
+        return self._worktrees().add(_absolute(directory), branch, start)
+
+    def remove_worktree(self, directory: Path, *, force: bool = False) -> RemovedWorktree:
+        """Deletes a worktree's directory. What is not committed is committed first; the branch
+        stays. If the directory is gone already, the worktree is forgotten.
+
+        Raises `Refused`, unless `force`, if ignored files would be lost that neither came along
+        unchanged nor are caches, or files that cannot be read; `BranchMoved` if somebody else has
+        moved the branch.
+        """
+        return self._worktrees().remove(_absolute(directory), force=force)
+
+    def prune_worktrees(self) -> list[ListedWorktree]:
+        """Forgets the worktrees whose directories are missing; gives them."""
+        return self._worktrees().prune()
+
+    def _worktrees(self) -> Worktrees:
+        from helios.repository.worktrees import Worktrees
+
+        if self._directory is None:
+            raise errors.Refused("a repository in memory has no worktrees; use `vst`")
+        main = Place(os.path.dirname(self._directory), self._directory)
+        return Worktrees(self._engine, self, main, self._excludes_file)
 
     def resolve(self, revision: str | Snapshot) -> str:
         """The full id of a snapshot. Raises `UnknownRevision` or `AmbiguousRevision`."""
@@ -331,6 +402,7 @@ class Repository:
             self._operate(changes, command)
         else:
             branch, base = self.worktree.head()
+            self.worktree.require_branches_of_others([BRANCHES + old])
             self.worktree.record(changes, command, head=(new, base) if branch == old else None)
         return found
 
@@ -399,8 +471,14 @@ class Repository:
         found = self._engine.branch(name)
         if found is None:
             raise errors.UnknownRevision(f"there is no branch {name!r}; `branch` lists them")
-        if self._directory is not None and name == self.worktree.branch:
-            raise errors.Refused(f"the worktree is on branch {name!r}; `switch` to another first")
+        for worktree in self.worktrees():
+            if worktree.branch == name:
+                gone = ("", "`switch` to another first")
+                if worktree.missing:
+                    gone = (", which is missing,", "`worktree prune` forgets it")
+                raise errors.Refused(
+                    f"the worktree {worktree.root}{gone[0]} is on branch {name!r}; {gone[1]}"
+                )
         self._operate([(BRANCHES + name, found, None)], f"branch -d {name}")
         return found
 
@@ -488,11 +566,12 @@ class Repository:
         snapshot; without them everything is written. Nothing is ever written outside `out`.
         Raises `TargetNotEmpty`, `PathNotFound`, `StorageError`.
         """
+        from helios.repository.target import empty, require_empty
         from helios.repository.worktree import PathWarning
 
         found = self.resolve(revision)
         target = _absolute(out)
-        is_new = _require_empty(target)
+        is_new = require_empty(target)
         try:
             files, size, warnings = self._engine.materialize(
                 found,
@@ -503,7 +582,7 @@ class Repository:
             )
         except BaseException:
             # Nothing was there before, and half a snapshot is worse than none.
-            _empty(target, remove=is_new)
+            empty(target, remove=is_new)
             raise
         return Materialized(found, target, files, size, [PathWarning(pair) for pair in warnings])
 
@@ -592,32 +671,3 @@ def _tree_path(path: Path) -> bytes:
     while encoded.startswith(b"./"):
         encoded = encoded[2:].lstrip(b"/")
     return b"" if encoded == b"." else encoded.rstrip(b"/")
-
-
-def _require_empty(target: str) -> bool:
-    """Whether the directory is still to be made. Raises `TargetNotEmpty` if it holds anything."""
-    try:
-        with os.scandir(target) as entries:
-            is_empty = next(entries, None) is None
-    except FileNotFoundError:
-        return True
-    except NotADirectoryError:
-        raise errors.TargetNotEmpty(f"{target} is a file, not a directory") from None
-    except PermissionError as error:
-        raise errors.ReadOnlyRepository(f"{target}: {error.strerror}") from error
-    except OSError as error:
-        raise errors.StorageError(f"{target}: {error.strerror}", errno=error.errno) from error
-    if not is_empty:
-        raise errors.TargetNotEmpty(f"{target} is not empty; give a directory that is new or empty")
-    return False
-
-
-def _empty(target: str, *, remove: bool) -> None:
-    """Removes what a failed call has written; what cannot be removed stays."""
-    from contextlib import suppress
-    from shutil import rmtree
-
-    rmtree(target, ignore_errors=True)
-    if not remove:
-        with suppress(OSError):
-            os.mkdir(target)

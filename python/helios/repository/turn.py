@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 class Turn:
     """A context manager that waits for the turn and gives it back. Not to be nested.
 
-    `begin` is called as soon as it has come.
+    `begin`, if given, is called as soon as it has come.
     """
 
     __slots__ = ("_begin", "_directory", "_file")
 
-    def __init__(self, directory: str, begin: Callable[[], None]) -> None:
+    def __init__(self, directory: str, begin: Callable[[], None] | None = None) -> None:
         self._directory = directory
         self._begin = begin
         self._file: FileIO | None = None
@@ -44,7 +44,8 @@ class Turn:
             self._file = FileIO(path, "a")
             if fcntl is not None:
                 fcntl.flock(self._file, fcntl.LOCK_EX)
-            self._begin()
+            if self._begin is not None:
+                self._begin()
         except HeliosError:
             self._give_back()
             raise

@@ -116,11 +116,20 @@ class History:
             if behind is not None:
                 # Between an undo and what it undid lies only what was undone before.
                 behind = None if operation.id == behind else behind
+            elif self._made_worktree(operation):
+                # What is before was done in another worktree that had this name.
+                return None
             elif self._concerns(operation):
                 if operation.verb != verb:
                     return operation
                 behind = operation.of
         return None
+
+    def _made_worktree(self, operation: Operation) -> bool:
+        mine = self._worktree
+        return mine is not None and any(
+            change.name == mine.reference and change.old is None for change in operation.changes
+        )
 
     def _concerns(self, operation: Operation) -> bool:
         """Whether it was done in this worktree, or to its files or its branch. What others do to
@@ -187,6 +196,10 @@ class History:
         """
         mine = self._worktree
         head = operation.head
+        if self._made_worktree(operation):
+            raise errors.Refused(
+                f"operation {_shown(operation)} made this worktree; `worktree remove` takes it away"
+            )
         if plan.head and mine and head and head.worktree == mine.name:
             same_base = head.old[1] == head.new[1]
             plan.head = (head.old[0], plan.head[1] if same_base else head.old[1])
@@ -218,6 +231,9 @@ class History:
                 not changes and plan.disk is None and plan.head == worktree.head()
             ):
                 return Undone(None, of)
+            worktree.require_branches_of_others(
+                [name for name, _, new in changes if new is None and name.startswith(BRANCHES)]
+            )
             if plan.disk is None:
                 return Undone(worktree.record(changes, command, notes, plan.head), of)
             held, safety, warned = worktree.hold(command)

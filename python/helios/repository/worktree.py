@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from helios._core import Diff, Engine, Snapshot
+    from helios.repository.place import Place
     from helios.repository.repository import Path, Repository
+    from helios.repository.watch import Watch
 
 DEFAULT_BRANCH = "main"
-NAME = "main"
-"""What the operation log calls the worktree beside the repository."""
+SETTLE_S = 0.5
+WAIT_S_MAX = 5.0
 
 
 class PathWarning(tuple[str, str]):
@@ -114,21 +116,24 @@ class Switched(Result):
 
 
 class Worktree:
-    """The directory beside the repository. One process at a time works on it; others wait."""
+    """A directory that follows a branch. One process at a time works on it; others wait."""
 
     def __init__(
         self,
         engine: Engine,
         repository: Repository,
-        directory: str,
+        place: Place,
         excludes_file: str | None,
     ) -> None:
         """Use `Repository.worktree`."""
         self._engine = engine
         self._repository = repository
-        self._root = os.path.dirname(directory)
-        self._directory = os.path.join(directory, "worktree")
-        self._core = engine.worktree(NAME, self._root, self._directory, excludes_file)
+        self._place = place
+        self._excludes_file = excludes_file
+        self._root = place.root
+        self._directory = place.state
+        main = None if place.is_main else place.main_root
+        self._core = engine.worktree(place.name, self._root, self._directory, excludes_file, main)
 
     @property
     def root(self) -> str:
@@ -136,19 +141,19 @@ class Worktree:
         return self._root
 
     @property
+    def name(self) -> str:
+        """What the repository calls it: `main` is the one that the repository is in."""
+        return self._place.name
+
+    @property
     def branch(self) -> str:
         """The branch that the worktree follows."""
         return self._head()[0]
 
     @property
-    def name(self) -> str:
-        """What the operation log calls it."""
-        return NAME
-
-    @property
     def reference(self) -> str:
         """The ref of what the disk held when it was last changed."""
-        return WORKTREES + NAME
+        return WORKTREES + self.name
 
     def turn(self) -> Turn:
         """One operation at a time; the first thing is to finish what one that died has begun."""
@@ -156,7 +161,7 @@ class Worktree:
 
     def _settle(self) -> None:
         if os.path.exists(self._path("next")):
-            self._follow(*self._head())
+            self.follow(*self._head())
             self._forget_next()
 
     def head(self) -> tuple[str, str | None]:
@@ -166,38 +171,23 @@ class Worktree:
 
     def _head(self) -> tuple[str, str | None]:
         """The branch, and the id of the snapshot that the disk came from."""
-        branch, base, *_ = self._note("head")
-        noted = (branch or DEFAULT_BRANCH, base or None)
-        branch, base, before = self._note("next")
-        if not branch:
+        noted = read_head(self._place)
+        coming = _note(self._place, "next")
+        if coming is None:
             return noted
         # An operation was about to put the worktree elsewhere. If it is in the log, it did.
+        branch, base, before = coming
         there = (branch, base or None)
         for operation in self._repository.operations():
             if operation.id == before:
                 break
             head = operation.head
-            if head is not None and head.worktree == NAME and head.new == there:
+            if head is not None and head.worktree == self.name and head.new == there:
                 return there
         return noted
 
     def _path(self, name: str) -> str:
         return os.path.join(self._directory, name)
-
-    def _note(self, name: str) -> list[str]:
-        """The three lines of a note; those that are not there are empty."""
-        path = self._path(name)
-        try:
-            with open(path, encoding="utf-8") as file:
-                return [*file.read().split("\n"), "", ""][:3]
-        except FileNotFoundError:
-            return ["", "", ""]
-        except UnicodeDecodeError as error:
-            raise errors.StorageError(
-                f"{path} does not hold the name of a branch; write one there"
-            ) from error
-        except OSError as error:
-            raise errors.StorageError(f"{path}: {error.strerror}", errno=error.errno) from error
 
     def _write_note(self, name: str, *lines: str) -> None:
         path = self._path(name)
@@ -230,8 +220,17 @@ class Worktree:
             return base
         return head if self._core.tree() == self._engine.snapshot(head).tree_id else base
 
-    def _follow(self, branch: str, base: str | None) -> None:
+    def follow(self, branch: str, base: str | None) -> None:
+        """Notes the branch, and the snapshot that the disk comes from; nothing else."""
         self._write_note("head", branch, base or "")
+
+    def require_branches_of_others(self, gone: list[str]) -> None:
+        """Raises `Refused` if another worktree follows one of the refs, which are to go."""
+        from helios.repository.worktrees import require_unfollowed
+
+        for name in gone:
+            branch = name.removeprefix(BRANCHES)
+            require_unfollowed(self._place.repository, branch, self.name)
 
     def record(
         self,
@@ -247,16 +246,20 @@ class Worktree:
         """
         now = self._head()
         if head is None or head == now:
-            return self._engine.operate(changes, command, notes=[*notes], worktree=NAME)
+            return self._engine.operate(changes, command, notes=[*notes], worktree=self.name)
+        if head[0] != now[0]:
+            from helios.repository.worktrees import require_unfollowed
+
+            require_unfollowed(self._place.repository, head[0], self.name)
         last = next(iter(self._repository.operations()), None)
         self._write_note("next", head[0], head[1] or "", "" if last is None else last.id)
-        lines = [*notes, Head(NAME, now, head).line()]
+        lines = [*notes, Head(self.name, now, head).line()]
         try:
-            done = self._engine.operate(changes, command, notes=lines, worktree=NAME)
+            done = self._engine.operate(changes, command, notes=lines, worktree=self.name)
         except errors.Conflict:
             self._forget_next()
             raise
-        self._follow(*head)
+        self.follow(*head)
         self._forget_next()
         return done
 
@@ -308,7 +311,7 @@ class Worktree:
             command=command,
         )
         if snapshot.id != noted:
-            self._follow(branch, snapshot.id)
+            self.follow(branch, snapshot.id)
         return Committed(snapshot, _warnings(warnings))
 
     def _secure(self, command: str) -> tuple[Snapshot, Snapshot | None, list[PathWarning]]:
@@ -348,6 +351,51 @@ class Worktree:
             command=command,
         )
         return snapshot.id, (snapshot if snapshot.stats is not None else None), _warnings(warnings)
+
+    def commit_for(self, command: str) -> Committed:
+        """Commits what is on disk before a command loses it. The caller has the turn."""
+        return self._commit(f"before {command}", None, None, False, command)
+
+    def populate(
+        self, snapshot: str, main: Place
+    ) -> tuple[int, int, int, int, list[tuple[str, str]]]:
+        """Fills the directory, which is new or empty, with a snapshot and ignored files: files,
+        bytes, files of shared content, ignored files, warnings."""
+        return self._core.populate(snapshot, main.root, main.state)
+
+    def leftovers(self) -> list[str]:
+        """Ignored files that would be lost with the directory: not those that came along and are
+        unchanged, and not caches."""
+        return self._core.leftovers()
+
+    def ignores(self, path: str) -> bool:
+        """Whether a directory below the root, there or not, is ignored."""
+        return self._core.ignores(os.fsencode(os.path.relpath(path, os.path.realpath(self._root))))
+
+    def watch(
+        self,
+        branch: str | None = None,
+        *,
+        settle_s: float = SETTLE_S,
+        wait_s_max: float = WAIT_S_MAX,
+    ) -> Watch:
+        """Snapshots the worktree whenever it changes, without touching its branch or its index.
+
+        Iterate over what it gives. The snapshots go to `branch`, by default `watch/` and the branch
+        that the worktree follows then. One is made when nothing has changed for `settle_s` seconds,
+        or something has for `wait_s_max`. Raises `Refused` if another process watches already.
+        """
+        from helios.repository.watch import Watch
+
+        return Watch(
+            self._engine,
+            self._repository,
+            self._place,
+            self._excludes_file,
+            branch=branch,
+            settle_s=settle_s,
+            wait_s_max=wait_s_max,
+        )
 
     def restore(
         self,
@@ -454,6 +502,9 @@ class Worktree:
             raise errors.UnknownRevision(
                 f"there is no branch {branch!r}; `switch -c {branch}` makes it"
             )
+        from helios.repository.worktrees import require_unfollowed
+
+        require_unfollowed(self._place.repository, branch, self.name)
         command = f"switch -c {branch}" if create else f"switch {branch}"
         held, safety, warned = self._secure(command)
         if create:
@@ -470,6 +521,32 @@ class Worktree:
             raise
         self._record_disk(held, snapshot, tree, command, (branch, target))
         return Switched(branch, snapshot, safety, written, deleted, warned + _warnings(warnings))
+
+
+def read_head(place: Place) -> tuple[str, str | None]:
+    """The branch that a worktree follows, and the id of the snapshot that its disk came from."""
+    note = _note(place, "head")
+    if note is None and not place.is_main:
+        raise errors.Refused(f"the worktree {place.root} has been removed")
+    branch, base, _ = note or ("", "", "")
+    return branch or DEFAULT_BRANCH, base or None
+
+
+def _note(place: Place, name: str) -> tuple[str, str, str] | None:
+    """Three lines of a note; those that are not there are empty. None if there is no note."""
+    path = os.path.join(place.state, name)
+    try:
+        with open(path, encoding="utf-8") as file:
+            first, second, third, *_ = [*file.read().split("\n"), "", ""]
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError as error:
+        raise errors.StorageError(
+            f"{path} does not hold the name of a branch; write one there"
+        ) from error
+    except OSError as error:
+        raise errors.StorageError(f"{path}: {error.strerror}", errno=error.errno) from error
+    return first, second, third
 
 
 def _warnings(found: list[tuple[str, str]]) -> list[PathWarning]:

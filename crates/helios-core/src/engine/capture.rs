@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rayon::prelude::*;
 
@@ -62,11 +62,11 @@ pub fn capture(
     engine: &Engine,
     root: &Path,
     index: &Index,
-    excludes_file: Option<PathBuf>,
+    options: &ScanOptions,
     mut writer: Option<&mut Writer<'_>>,
 ) -> Result<Capture> {
     engine.progress().begin(Phase::Scanning, 0);
-    let status = worktree::status(root, &ScanOptions { excludes_file, threads: 0 }, index)?;
+    let status = worktree::status(root, options, index)?;
     // An index whose tree cannot be loaded any more is no help; then everything is read.
     let tree = index.tree.map(|id| Tree::load(engine, &id)).transpose()?.unwrap_or_default();
     let mut capture = Capture {

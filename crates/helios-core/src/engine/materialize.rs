@@ -15,9 +15,9 @@ use crate::store::chunk::CHUNKED_BYTES_MIN;
 use crate::store::record::Chunk;
 use crate::store::{Object, ObjectReader};
 use crate::threads;
-use crate::tree::{Entry, EntryKind};
+use crate::tree::{Entry, EntryKind, Tree};
 use crate::worktree::ignore::Patterns;
-use crate::worktree::{Disk, Warning};
+use crate::worktree::{Disk, Donor, Warning};
 
 /// Files that one task fetches and writes together.
 const BATCH_FILES: usize = 128;
@@ -41,6 +41,30 @@ pub struct Materialized {
     pub warnings: Vec<Warning>,
 }
 
+/// Told of each entry that was made.
+pub(super) type Done<'a> = dyn Fn(&[u8], &Entry, Stat) + Sync + 'a;
+
+/// Where a tree is being written to.
+struct Target<'a> {
+    disk: Disk,
+    donor: Option<&'a Donor>,
+    done: &'a Done<'a>,
+    warnings: Mutex<Vec<Warning>>,
+}
+
+impl Target<'_> {
+    fn pass_over_unsafe<T>(&self, path: &[u8], result: Result<T>) -> Result<Option<T>> {
+        match result {
+            Ok(done) => Ok(Some(done)),
+            Err(Error::UnsafePath { reason, .. }) => {
+                self.warnings.lock().push(Warning { path: path.to_vec(), reason });
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
 impl Engine {
     /// Writes files of a snapshot into `out`, which must be empty or new. Nothing is written
     /// outside of it: entries whose names are unsafe are left out with a warning.
@@ -50,22 +74,37 @@ impl Engine {
         out: &Path,
         selection: &Selection,
     ) -> Result<Materialized> {
-        let (directories, files) = self.select(snapshot, selection)?;
+        self.write_tree(&self.tree(snapshot)?, out, selection, None, &|_, _, _| {})
+    }
+
+    /// As `materialize`, for a tree. Files that `donor` can give are not written, and `done` is
+    /// told of every entry: its path, and the stat data of a file.
+    pub(super) fn write_tree(
+        &self,
+        tree: &Tree,
+        out: &Path,
+        selection: &Selection,
+        donor: Option<&Donor>,
+        done: &Done<'_>,
+    ) -> Result<Materialized> {
+        let (directories, files) = self.select(tree, selection)?;
         std::fs::create_dir_all(out).map_err(|error| Error::io(out, error))?;
-        let disk = Disk::new(out);
-        let warnings = Mutex::new(Vec::new());
-        for path in &directories {
-            pass_over_unsafe(path, disk.create_directory(path), &warnings)?;
+        let target = Target { disk: Disk::new(out), donor, done, warnings: Mutex::default() };
+        for (path, kind) in &directories {
+            if target.pass_over_unsafe(path, target.disk.create_directory(path))?.is_some() {
+                let entry = Entry { kind: *kind, id: Id::UNSEALED, size: 0 };
+                done(path, &entry, Stat::default());
+            }
         }
         self.progress().begin(Phase::Writing, files.len() as u64);
         let batches = batches(&files);
         let written = threads::run(|| {
             batches
                 .par_iter()
-                .map(|batch| self.write_batch(&disk, batch, &warnings))
+                .map(|batch| self.write_batch(&target, batch))
                 .try_reduce(|| (0, 0), |a, b| Ok((a.0 + b.0, a.1 + b.1)))
         })?;
-        let mut warnings = warnings.into_inner();
+        let mut warnings = target.warnings.into_inner();
         warnings.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(Materialized { files: written.0, bytes: written.1, warnings })
     }
@@ -74,10 +113,9 @@ impl Engine {
     #[allow(clippy::type_complexity)]
     fn select(
         &self,
-        snapshot: &Id,
+        tree: &Tree,
         selection: &Selection,
-    ) -> Result<(Vec<Vec<u8>>, Vec<(Vec<u8>, Entry)>)> {
-        let tree = self.tree(snapshot)?;
+    ) -> Result<(Vec<(Vec<u8>, EntryKind)>, Vec<(Vec<u8>, Entry)>)> {
         let include = Patterns::new(&selection.include);
         let exclude = Patterns::new(&selection.exclude);
         let filtered = !selection.include.is_empty() || selection.paths.is_some();
@@ -92,7 +130,9 @@ impl Engine {
                 add_parents(path, &mut directories);
             }
             match entry.kind {
-                EntryKind::Directory | EntryKind::Submodule => directories.push(path.to_vec()),
+                EntryKind::Directory | EntryKind::Submodule => {
+                    directories.push((path.to_vec(), entry.kind));
+                }
                 _ => files.push((path.to_vec(), *entry)),
             }
         };
@@ -116,32 +156,38 @@ impl Engine {
             })?;
         }
         if filtered {
-            directories.sort_unstable();
-            directories.dedup();
+            directories.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+            directories.dedup_by(|a, b| a.0 == b.0);
             files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
             files.dedup_by(|a, b| a.0 == b.0);
         }
         Ok((directories, files))
     }
 
-    fn write_batch(
-        &self,
-        disk: &Disk,
-        batch: &[(Vec<u8>, Entry)],
-        warnings: &Mutex<Vec<Warning>>,
-    ) -> Result<(u64, u64)> {
-        let ids: Vec<Id> = batch.iter().map(|(_, entry)| entry.id).collect();
-        let large = batch.len() == 1 && is_large(&batch[0].1);
-        let objects = if large { Vec::new() } else { self.objects(&ids)? };
+    fn write_batch(&self, target: &Target<'_>, batch: &[(Vec<u8>, Entry)]) -> Result<(u64, u64)> {
         let (mut files, mut bytes) = (0, 0);
-        for (at, (path, entry)) in batch.iter().enumerate() {
+        let mut left = Vec::with_capacity(batch.len());
+        let mut done = |path: &[u8], entry: &Entry, stat| {
+            files += 1;
+            bytes += entry.size;
+            (target.done)(path, entry, stat);
+        };
+        for (path, entry) in batch {
+            match target.donor.and_then(|donor| donor.give(&target.disk, path, entry)) {
+                Some(stat) => done(path, entry, stat),
+                None => left.push((path, entry)),
+            }
+        }
+        let ids: Vec<Id> = left.iter().map(|(_, entry)| entry.id).collect();
+        let large = left.len() == 1 && is_large(left[0].1);
+        let objects = if large { Vec::new() } else { self.objects(&ids)? };
+        for (at, (path, entry)) in left.into_iter().enumerate() {
             let result = match objects.get(at) {
-                Some(object) => write_object(disk, path, entry, object, false),
-                None => self.write_entry(disk, path, entry, false),
+                Some(object) => write_object(&target.disk, path, entry, object, false),
+                None => self.write_entry(&target.disk, path, entry, false),
             };
-            if pass_over_unsafe(path, result, warnings)?.is_some() {
-                files += 1;
-                bytes += entry.size;
+            if let Some(stat) = target.pass_over_unsafe(path, result)? {
+                done(path, entry, stat);
             }
         }
         self.progress().step(batch.len() as u64);
@@ -230,25 +276,10 @@ fn write_object(
     }
 }
 
-fn pass_over_unsafe<T>(
-    path: &[u8],
-    result: Result<T>,
-    warnings: &Mutex<Vec<Warning>>,
-) -> Result<Option<T>> {
-    match result {
-        Ok(done) => Ok(Some(done)),
-        Err(Error::UnsafePath { reason, .. }) => {
-            warnings.lock().push(Warning { path: path.to_vec(), reason });
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn add_parents(path: &[u8], directories: &mut Vec<Vec<u8>>) {
+fn add_parents(path: &[u8], directories: &mut Vec<(Vec<u8>, EntryKind)>) {
     for (at, byte) in path.iter().enumerate() {
-        if *byte == b'/' && directories.last().is_none_or(|last| last[..] != path[..at]) {
-            directories.push(path[..at].to_vec());
+        if *byte == b'/' && directories.last().is_none_or(|(last, _)| last[..] != path[..at]) {
+            directories.push((path[..at].to_vec(), EntryKind::Directory));
         }
     }
 }

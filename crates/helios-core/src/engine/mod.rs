@@ -5,6 +5,7 @@ pub mod commit;
 mod git_model;
 pub mod materialize;
 pub mod objects;
+mod populate;
 pub mod progress;
 pub mod refs;
 pub mod worktree;

@@ -17,14 +17,14 @@ use crate::id::Id;
 use crate::metrics::Counter;
 use crate::tree::{Entry, EntryKind, Tree};
 use crate::vst::Vst;
-use crate::worktree::{Disk, Index, Known, Warning};
+use crate::worktree::{Disk, Index, Known, ScanOptions, Warning};
 
 pub struct Worktree<'e> {
-    engine: &'e Engine,
-    root: PathBuf,
-    excludes_file: Option<PathBuf>,
+    pub(super) engine: &'e Engine,
+    pub(super) root: PathBuf,
+    pub(super) options: ScanOptions,
     index_path: PathBuf,
-    index: Index,
+    pub(super) index: Index,
     // Unlocked when it is closed.
     _lock: Option<File>,
 }
@@ -45,7 +45,7 @@ impl<'e> Worktree<'e> {
         engine: &'e Engine,
         root: &Path,
         directory: &Path,
-        excludes_file: Option<PathBuf>,
+        options: ScanOptions,
     ) -> Result<Worktree<'e>> {
         let index_path = directory.join("index");
         let lock = match engine.journal().is_writable() {
@@ -70,14 +70,14 @@ impl<'e> Worktree<'e> {
             index = Index::default();
         }
         let root = root.to_path_buf();
-        Ok(Worktree { engine, root, excludes_file, index_path, index, _lock: lock })
+        Ok(Worktree { engine, root, options, index_path, index, _lock: lock })
     }
 
     fn capture(&self, writer: Option<&mut Writer<'_>>) -> Result<Capture> {
-        capture::capture(self.engine, &self.root, &self.index, self.excludes_file.clone(), writer)
+        capture::capture(self.engine, &self.root, &self.index, &self.options, writer)
     }
 
-    fn save_index(&mut self) -> Result<()> {
+    pub(super) fn save_index(&mut self) -> Result<()> {
         if self._lock.is_some() {
             let bytes = self.index.save(&self.index_path)?;
             self.engine.metrics().add(Counter::WorktreeBytes, bytes);

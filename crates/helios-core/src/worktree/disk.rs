@@ -69,6 +69,22 @@ impl Disk {
         self.create_with(&place, executable, |file| write_sparsely(file, write, &place))
     }
 
+    /// As `create_file`, by a function that fills the open file.
+    pub fn create_file_from(
+        &self,
+        path: &[u8],
+        executable: bool,
+        fill: impl FnOnce(&mut File) -> Result<()>,
+    ) -> Result<Stat> {
+        let place = self.place(path)?;
+        self.create_with(&place, executable, fill)
+    }
+
+    /// Whether anything is at the path, be it a symlink that leads nowhere.
+    pub fn is_taken(&self, path: &[u8]) -> bool {
+        fs::symlink_metadata(self.on_disk(path)).is_ok()
+    }
+
     fn create_with(
         &self,
         place: &Path,

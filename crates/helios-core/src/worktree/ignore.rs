@@ -165,6 +165,11 @@ impl Patterns {
         Patterns(patterns.iter().filter_map(|text| parse(text.as_bytes())).collect())
     }
 
+    /// The patterns of a file, which is read as an ignore file is.
+    pub fn of_file(content: &[u8]) -> Patterns {
+        Patterns(lines(content))
+    }
+
     /// Whether the last pattern that matches the path, or a directory that it is in, is without
     /// `!`.
     pub fn is_match(&self, path: &[u8], is_directory: bool) -> bool {
@@ -199,6 +204,19 @@ fn trim_trailing_spaces(line: &[u8]) -> &[u8] {
     &line[..end]
 }
 
+/// The patterns in the lines of a file.
+fn lines(content: &[u8]) -> Vec<Pattern> {
+    let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
+    content
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.starts_with(b"#"))
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+        // To git a line is a C string.
+        .map(|line| line.split(|byte| *byte == 0).next().unwrap_or(line))
+        .filter_map(|line| parse(trim_trailing_spaces(line)))
+        .collect()
+}
+
 /// The rules of one ignore file.
 #[derive(Debug)]
 struct IgnoreFile {
@@ -209,16 +227,7 @@ struct IgnoreFile {
 
 impl IgnoreFile {
     fn parse(content: &[u8], base_length: usize) -> IgnoreFile {
-        let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
-        let patterns = content
-            .split(|byte| *byte == b'\n')
-            .filter(|line| !line.starts_with(b"#"))
-            .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
-            // To git a line is a C string.
-            .map(|line| line.split(|byte| *byte == 0).next().unwrap_or(line))
-            .filter_map(|line| parse(trim_trailing_spaces(line)))
-            .collect();
-        IgnoreFile { base_length, patterns }
+        IgnoreFile { base_length, patterns: lines(content) }
     }
 
     /// Whether the path is ignored, where a rule says anything about it.
@@ -245,11 +254,16 @@ pub struct Rules {
     git: Layer,
     /// `.git/info/exclude`, with `core.excludesFile` as the outermost.
     exclude: Layer,
+    /// The directory is itself ignored, and so is all below it.
+    pub ignore_all: bool,
 }
 
 impl Rules {
     /// Whether the path is ignored. It must be below the directory that these rules are of.
     pub fn ignores(&self, path: &[u8], is_directory: bool) -> bool {
+        if self.ignore_all {
+            return true;
+        }
         let name = name_of(path);
         for layer in [&self.helios, &self.git, &self.exclude] {
             let mut level = layer;

@@ -9,15 +9,21 @@
 //! race: a worktree's owner is trusted, the trees that are written into it are not.
 
 pub mod disk;
+pub mod donor;
 pub mod ignore;
+pub mod ignored;
 pub mod index;
+mod listing;
 pub mod path;
 pub mod scan;
 mod sparse;
 pub mod status;
 mod temporary;
+pub mod watcher;
 
 pub use disk::Disk;
+pub use donor::Donor;
+pub use ignored::{ignored, Ignored};
 pub use index::{Index, Known};
 pub use scan::{Found, ScanOptions, Warning};
 pub use status::{status, Status};

@@ -14,7 +14,7 @@
 //! rules and their own both apply. What cannot be seen gives a warning, not an error, and what was
 //! known there stands: it is never taken for missing.
 
-use std::fs::{self, DirEntry};
+use std::fs::DirEntry;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -26,8 +26,9 @@ use crate::error::{Error, Result};
 use crate::platform::{self, Stat};
 use crate::threads;
 use crate::tree::EntryKind;
-use crate::worktree::ignore::{self, Rules, GIT_IGNORE, HELIOS_IGNORE};
+use crate::worktree::ignore::Rules;
 use crate::worktree::index::{Cursor, Index, Known};
+use crate::worktree::listing::{add_rules, has_vanished, list, outer_rules, Listed};
 use crate::worktree::{kind_of, path};
 
 /// Entries of one directory that one task examines.
@@ -37,6 +38,8 @@ const ENTRIES_PER_TASK: usize = 2048;
 pub struct ScanOptions {
     /// `core.excludesFile`: rules of the lowest precedence. It need not exist.
     pub excludes_file: Option<PathBuf>,
+    /// The main worktree, where `root` is a linked one: its `.git/info/exclude` holds here, too.
+    pub main: Option<PathBuf>,
     /// 0: as many as the machine can run at once.
     pub threads: usize,
 }
@@ -83,12 +86,7 @@ pub struct Scan<'i> {
 pub fn scan<'i>(root: &Path, options: &ScanOptions, index: &'i Index) -> Result<Scan<'i>> {
     let started_ns = wall_clock_ns();
     let walk = Walk { root, index, results: Mutex::default() };
-    let mut rules = Rules::default();
-    if let Some(file) = &options.excludes_file {
-        if let Some(content) = walk.read_rules(file, &platform::path_bytes(file)) {
-            rules.add_exclude(&content, b"");
-        }
-    }
+    let rules = outer_rules(options, &|path, reason| walk.warn(path, reason));
     let entries = list(root).map_err(|error| Error::io(root, error))?;
     let run = || rayon::scope(|scope| walk.examine_all(scope, b"", entries, rules));
     match options.threads {
@@ -111,29 +109,6 @@ fn wall_clock_ns() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |age| i64::try_from(age.as_nanos()).unwrap_or(i64::MAX))
-}
-
-/// One line of a directory's listing.
-struct Listed {
-    name: Vec<u8>,
-    entry: DirEntry,
-}
-
-/// The entries of a directory, in the order of their names.
-fn list(directory: &Path) -> io::Result<Vec<Listed>> {
-    let mut entries = fs::read_dir(directory)?
-        .map(|entry| {
-            let entry = entry?;
-            Ok(Listed { name: platform::name_bytes(&entry.file_name()).into_owned(), entry })
-        })
-        .collect::<io::Result<Vec<Listed>>>()?;
-    entries.sort_unstable_by(|left, right| left.name.cmp(&right.name));
-    Ok(entries)
-}
-
-/// Whether the error says that the entry went away while the scan ran.
-fn has_vanished(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// What the index knows directly in one directory, by name. What it knows further below is skipped,
@@ -285,7 +260,8 @@ impl<'i> Walk<'_, 'i> {
         entries: Vec<Listed>,
         mut rules: Rules,
     ) {
-        self.add_rules(prefix, &entries, &mut rules);
+        let warn = |path: &[u8], reason: String| self.warn(path, reason);
+        add_rules(self.root, prefix, &entries, &mut rules, &warn);
         let mut examined = if entries.len() <= ENTRIES_PER_TASK {
             self.examine(scope, prefix, &entries, b"", None, &rules)
         } else {
@@ -313,46 +289,6 @@ impl<'i> Walk<'_, 'i> {
             let mut results = self.results.lock();
             results.suspects.append(&mut examined.suspects);
             results.missing.append(&mut examined.missing);
-        }
-    }
-
-    /// Adds the rules of the ignore files in a directory.
-    fn add_rules(&self, prefix: &[u8], entries: &[Listed], rules: &mut Rules) {
-        for Listed { name, entry } in entries {
-            // As in git, a symlink in the tree cannot pose as an ignore file.
-            let is_file = || entry.file_type().is_ok_and(|file_type| file_type.is_file());
-            let shown = || [prefix, name].concat();
-            match &name[..] {
-                GIT_IGNORE if is_file() => {
-                    if let Some(content) = self.read_rules(&entry.path(), &shown()) {
-                        rules.add_git(&content, prefix);
-                    }
-                }
-                HELIOS_IGNORE if is_file() => {
-                    if let Some(content) = self.read_rules(&entry.path(), &shown()) {
-                        rules.add_helios(&content, prefix);
-                    }
-                }
-                b".git" => {
-                    let Ok(file) = ignore::info_exclude(&self.on_disk(prefix)) else { continue };
-                    let shown = [prefix, b".git/info/exclude"].concat();
-                    if let Some(content) = self.read_rules(&file, &shown) {
-                        rules.add_exclude(&content, prefix);
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn read_rules(&self, file: &Path, shown: &[u8]) -> Option<Vec<u8>> {
-        match fs::read(file) {
-            Ok(content) => Some(content),
-            Err(error) if has_vanished(&error) => None,
-            Err(error) => {
-                self.warn(shown, format!("its ignore rules cannot be read: {error}"));
-                None
-            }
         }
     }
 
@@ -449,6 +385,7 @@ impl<'i> Examined<'i> {
 #[cfg(unix)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::{symlink, PermissionsExt};
 
@@ -549,8 +486,10 @@ mod tests {
             ("sub/a.big", ""),
             ("build/out", ""),
         ]);
-        let options =
-            ScanOptions { excludes_file: Some(place.root().join("excludes")), threads: 0 };
+        let options = ScanOptions {
+            excludes_file: Some(place.root().join("excludes")),
+            ..Default::default()
+        };
         let scan = place.scan_with(options);
         assert_eq!(
             paths(&scan),

@@ -17,6 +17,8 @@ COMMANDS = {
     "undo": "undo the last operation, or another one",
     "redo": "take back the last undo",
     "op": "show the operation log, or go back to an operation",
+    "worktree": "give each agent a directory and a branch of its own",
+    "watch": "snapshot the worktree whenever it changes",
     "diff": "show what differs between snapshots, or from the worktree",
     "ls": "list the files of a snapshot",
     "cat": "write out a file of a snapshot",

@@ -58,7 +58,7 @@ use block::{Block, BlockBuilder, BlockKind};
 use record::Record;
 
 pub use cursor::Cursor;
-pub use record::Known;
+pub use record::{Known, CLOCK_TICK_NS};
 
 /// The log may always grow to this size, however small the base is.
 const LOG_BYTES_MIN: usize = 64 * 1024;

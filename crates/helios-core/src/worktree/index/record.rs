@@ -13,7 +13,7 @@ const FLAG_RACY: u8 = 1;
 const FLAG_EXECUTABLE: u8 = 2;
 
 /// File systems stamp times from a clock that advances in ticks, of 10 ms at most on Linux.
-const CLOCK_TICK_NS: i64 = 20_000_000;
+pub const CLOCK_TICK_NS: i64 = 20_000_000;
 
 /// What is known about one path: with this stat data it had the content of this id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
