@@ -80,6 +80,12 @@ class InvalidName(InvalidInput):
     code = "invalid-name"
 
 
+class InvalidText(InvalidInput):
+    """Not text: it holds a lone surrogate, which UTF-8 cannot express."""
+
+    code = "invalid-text"
+
+
 class Usage(InvalidInput):
     """Arguments that do not go together, or an option that does not exist."""
 

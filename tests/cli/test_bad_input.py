@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
+from helios import Repository
 from helios.cli.failure import DEFECT, unexpected
 
 if TYPE_CHECKING:
@@ -186,3 +187,58 @@ def test_an_interrupt_has_no_traceback(run: Run, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(module, "run", interrupt)
     assert run("stats") == (130, "", "")
+
+
+def test_a_commit_over_a_damaged_snapshot(run: Run, project: Path) -> None:
+    (project / "d").mkdir()
+    for number in range(50):
+        (project / "d" / f"{number}").write_text("content\n" * number)
+    run("commit", "--durability", "process")
+    [segment] = (project / ".helios" / "journal").glob("*.journal")
+    content = bytearray(segment.read_bytes())
+    (project / "e").write_text("e\n" * 10)
+    run("commit")
+    content[100] ^= 1
+    with segment.open("r+b") as file:
+        file.write(content)
+    (project / "d" / "7").write_text("changed\n")
+    result = run("status", "--json")
+    assert (result.code, result.error["code"]) == (6, "corrupt-object")
+    assert "`commit` still snapshots what is on disk" in result.error["message"]
+    result = run("commit", "-m", "whole")
+    assert result.code == 0
+    assert "51 files; " in result.out
+    assert ".helios: object " in result.err
+    result = run("status", "--json")
+    assert (result.code, result.json["clean"]) == (0, True)
+    assert [warning["path"] for warning in result.json["warnings"]] == [".helios/journal segment 1"]
+    assert run("materialize", "main", "out").code == 0
+    assert (project / "out" / "d" / "7").read_text() == "changed\n"
+
+
+def test_a_message_or_author_that_is_not_utf_8(
+    run: Run, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "a").write_text("a")
+    run("init")
+    for arguments in (["-m", "caf\udce9"], ["--author", "Ren\udce9"]):
+        check(run("commit", *arguments), 2, "is not text")
+        assert run("commit", *arguments, "--json").error["code"] == "invalid-text"
+    assert run("log", "--json").json["snapshots"] == []
+    # The environment is not given anew with each commit.
+    monkeypatch.setenv("HELIOS_AUTHOR", "Ren\udce9")
+    assert run("commit").code == 0
+    assert run("log", "--json").json["snapshots"][0]["author"] == "Ren\ufffd"
+
+
+def test_an_entry_that_the_file_system_does_not_take(run: Run, project: Path) -> None:
+    with Repository.init(project) as repository, repository.vst() as vst:
+        vst["x" * 256] = b"1"
+        vst["b"] = b"2"
+    result = run("materialize", "main", "out")
+    assert result.code == 10
+    assert "1 file, 1 B" in result.out
+    assert "File name too long" in result.err
+    assert (project / "out" / "b").read_bytes() == b"2"
+    result = run("materialize", "main", "again", "--json")
+    assert (result.code, result.json["failed"], len(result.json["warnings"])) == (10, 1, 1)

@@ -188,6 +188,31 @@ def test_maintenance(run: Run) -> None:
     assert len(run("log", "--json").json["snapshots"]) == 2
 
 
+@pytest.mark.usefixtures("history")
+def test_verify(run: Run, project: Path) -> None:
+    found = run("verify", "--json").json
+    assert (found["clean"], found["damage"], found["notes"]) == (True, [], [])
+    assert found["objects"] == found["records"] > 5
+    assert found["bytes"] > 100
+    [segment] = (project / ".helios" / "journal").glob("*.journal")
+    content = bytearray(segment.read_bytes())
+    content[40] ^= 1
+    segment.write_bytes(content)
+    result = run("fsck", "--json")
+    assert result.code == 1
+    kinds = [damage["kind"] for damage in result.json["damage"]]
+    assert not result.json["clean"]
+    assert "journal" in kinds
+    [missing, *_] = [each for each in result.json["damage"] if each["kind"] == "missing"]
+    assert missing["reachable"]
+    assert missing["effects"][0]["branch"] == "main"
+    repaired = run("verify", "--repair", "--json")
+    assert (repaired.code, repaired.json["clean"]) == (0, True)
+    assert repaired.json["restored"] > 0
+    result = run("verify", "--repair", "--from", "nowhere")
+    assert result.code == 3
+
+
 def test_errors_are_objects_too(run: Run) -> None:
     result = run("--json", "log")
     assert (result.code, result.out) == (3, "")

@@ -144,6 +144,8 @@ def test_quiet_says_nothing_about_success(run: Run, project: Path) -> None:
         ["branch", "-d", "b"],
         ["restore", "@"],
         ["materialize", "@", "out"],
+        ["verify"],
+        ["fsck"],
         ["maintenance"],
     ):
         assert run(*arguments, "--quiet") == (0, "", ""), arguments

@@ -80,6 +80,7 @@ COMMANDS = (
     "worktree",
     "watch",
     "stats",
+    "verify",
     "maintenance",
 )
 
@@ -189,6 +190,7 @@ def session(strace: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     helios("watch")
     stopper.join()
     helios("stats")
+    helios("verify", "--repair")
     helios("maintenance")
     return done
 

@@ -112,6 +112,21 @@ def test_damage_in_the_middle_is_listed_and_later_commits_are_kept(
     assert kept[0].read_bytes()[: len(content)] == content
 
 
+def test_a_segment_with_a_damaged_header_is_read_and_told(place: Path, states: States) -> None:
+    segment = segment_of(place)
+    content = bytearray(segment.read_bytes())
+    content[3] ^= 1
+    segment.write_bytes(content)
+    assert set(outcomes(place, states)) == {"right"}
+    with Repository.open(place) as repo:
+        assert repo.damage == [(1, 0, 32)]
+        assert [damage.kind for damage in repo.verify().damage] == ["journal"]
+        assert repo.verify(repair=True).clean
+    assert set(outcomes(place, states)) == {"right"}
+    [kept] = (place / ".helios" / "journal" / "lost").iterdir()
+    assert kept.read_bytes()[: len(content)] == content
+
+
 def test_bytes_changed_under_an_open_repository_are_noticed(place: Path, states: States) -> None:
     segment = segment_of(place)
     with Repository.open(place, cache_bytes=0) as reader:

@@ -73,6 +73,19 @@ class StoreSuite:
         assert (counts.raw, counts.zstd) == (1, 1)
         assert counts.record_bytes == len(first) + len(other)
 
+    def test_a_whole_record_supersedes_a_splice_and_no_other(self, store: Store) -> None:
+        splice, other = make_record(b"splice", form=SPLICE), make_record(b"other", form=SPLICE)
+        whole = make_record(b"whole", form=CHUNKS)
+        assert store.put_records([(make_id(1), splice), (make_id(2), splice)]) == 2
+        store.flush()
+        assert store.put_records([(make_id(1), other), (make_id(2), whole)]) == 0
+        assert store.put_records([(make_id(3), splice), (make_id(3), whole)]) == 1
+        assert store.put_records([(make_id(2), other), (make_id(3), other)]) == 0
+        assert store.records([make_id(n) for n in (1, 2, 3)]) == [splice, whole, whole]
+        counts = store.counts()
+        assert (counts.splice, counts.chunks, counts.objects) == (1, 2, 3)
+        assert counts.record_bytes == len(splice) + 2 * len(whole)
+
     def test_records_beyond_one_batch_are_stored_once(self, store: Store) -> None:
         records = [(make_id(n % 60), make_record(bytes(200_000))) for n in range(70)]
         assert store.put_records(iter(records)) == 60

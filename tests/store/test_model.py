@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from helios.store import MemoryStore, RocksStore, Store
-from store_suite import make_id, make_record
+from store_suite import SPLICE, make_id, make_record
 
 NUMBERS = st.integers(0, 15)
 RECORDS = st.builds(make_record, st.binary(max_size=700), st.integers(1, 3), st.integers(0, 3))
@@ -40,7 +40,9 @@ class StoresMachine(RuleBasedStateMachine):
     def put_records(self, pairs: list[tuple[bytes, bytes]]) -> None:
         before = len(self.objects)
         for object_id, record in pairs:
-            self.objects.setdefault(object_id, record)
+            known = self.objects.setdefault(object_id, record)
+            if known[1] == SPLICE and record[1] != SPLICE:
+                self.objects[object_id] = record
         for store in self.stores():
             assert store.put_records(pairs) == len(self.objects) - before
 

@@ -5,22 +5,18 @@ from __future__ import annotations
 import configparser
 import os
 import re
-import shutil
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from on_disk import copy_database, fill, held, run_python
 from rocksdict import AccessType, Options, Rdict
 
-from helios.errors import HeliosError, ReadOnlyRepository, StorageError, StoreBusy
+from helios.errors import CorruptObject, HeliosError, ReadOnlyRepository, StorageError, StoreBusy
 from helios.store import RocksStore, Store
 from store_suite import StoreSuite, make_id, make_record
-
-PYTHON_ROOT = Path(__file__).parents[2] / "python"
 
 
 class TestRocksStore(StoreSuite):
@@ -30,40 +26,6 @@ class TestRocksStore(StoreSuite):
 
     def make(self) -> Store:
         return RocksStore.open(self.path, writable=True)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "l2"
-
-
-def fill(store: Store, *names: object) -> None:
-    store.put_records((make_id(name), make_record(repr(name).encode())) for name in names)
-
-
-def held(store: Store, *names: object) -> list[bool]:
-    return [record is not None for record in store.records([make_id(name) for name in names])]
-
-
-def run_python(script: str, *arguments: object) -> subprocess.Popen[str]:
-    """A process that can import helios and this directory, with pipes."""
-    here = [str(PYTHON_ROOT), str(Path(__file__).parent)]
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        # A measured process imports what coverage needs.
-        if not name.startswith("COVERAGE_")
-    }
-    environment["PYTHONPATH"] = os.pathsep.join(
-        [*filter(None, [os.environ.get("PYTHONPATH")]), *here]
-    )
-    return subprocess.Popen(
-        [sys.executable, "-c", script, *map(str, arguments)],
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
 
 
 def test_import_and_lazy_open_do_not_load_rocksdb(path: Path) -> None:
@@ -487,23 +449,10 @@ def test_path_that_cannot_be_a_database_is_a_storage_error(tmp_path: Path) -> No
         RocksStore.open(tmp_path / "file", writable=False).records([make_id(1)])
 
 
-@pytest.fixture(scope="module")
-def intact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("intact") / "l2"
-    with RocksStore.open(path, writable=True) as store:
-        store.put_records((make_id(n), make_record(bytes([n]) * 20 * n)) for n in range(200))
-        store.put_references({b"main": make_id(1)})
-        store.put_operations([((1, 16), b"commit")])
-    return path
-
-
-# A truncated MANIFEST is missing: RocksDB takes it for one that a crash cut short, and goes on with
-# an older state.
 DAMAGE = [
     (pattern, damage)
-    for pattern in ("CURRENT", "MANIFEST-*", "*.sst", "*.blob", "rocksdict*")
+    for pattern in ("CURRENT", "MANIFEST-*", "*.sst", "*.blob", "rocksdict*", "../l2.manifest")
     for damage in ("flip", "truncate", "empty", "delete")
-    if (pattern, damage) != ("MANIFEST-*", "truncate")
 ]
 
 
@@ -512,8 +461,8 @@ DAMAGE = [
 def test_damage_is_reported_or_does_no_harm(
     intact: Path, path: Path, pattern: str, damage: str, writable: bool
 ) -> None:
-    shutil.copytree(intact, path)
-    files = list(path.glob(pattern))
+    copy_database(intact, path)
+    files = list(path.parent.glob(f"l2/{pattern}"))
     assert files
     for file in files:
         content = bytearray(file.read_bytes())
@@ -536,3 +485,69 @@ def test_damage_is_reported_or_does_no_harm(
     except HeliosError as error:
         assert str(path) in str(error)
         assert error.__cause__ is None
+
+
+def state_of(directory: Path) -> list[tuple[str, int, int]]:
+    return sorted(
+        (entry.name, entry.stat().st_mtime_ns, entry.stat().st_ino)
+        for entry in (*os.scandir(directory), *os.scandir(directory.parent))
+    )
+
+
+def test_reading_writes_nothing_and_leaves_nothing(intact: Path) -> None:
+    before = state_of(intact), set(Path("/tmp").glob("helios-*"))
+    with RocksStore.open(intact, writable=False) as store:
+        assert held(store, 1, 2, 150) == [True, True, True]
+        assert store.counts().disk_bytes > 0
+    assert (state_of(intact), set(Path("/tmp").glob("helios-*"))) == before
+
+
+def test_without_the_usual_directory_for_views_another_is_found(
+    intact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("helios.store.place.VIEWS", str(tmp_path / "absent"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with RocksStore.open(intact, writable=False) as store:
+        assert held(store, 1) == [True]
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
+    with RocksStore.open(intact, writable=False) as store, pytest.raises(StorageError):
+        held(store, 1)
+
+
+def test_a_path_that_is_not_utf_8_is_written_and_read(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\n"), "l2")
+    path.parent.mkdir()
+    for number in range(3):
+        with RocksStore.open(path, writable=True) as store:
+            fill(store, number)
+            store.put_references({b"main": make_id(number)})
+            with pytest.raises(StoreBusy):
+                RocksStore.open(path, writable=True)
+    descriptors = len(os.listdir("/proc/self/fd"))
+    with RocksStore.open(path, writable=False) as store:
+        assert held(store, 0, 1, 2) == [True, True, True]
+        assert store.reference(b"main") == make_id(2)
+    del store
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+
+
+def test_a_record_that_is_damaged_on_disk_is_superseded(path: Path) -> None:
+    record = make_record(b"long enough for a blob file " * 100)
+    with RocksStore.open(path, writable=True) as store:
+        fill(store, *range(50))
+        store.put_records([(make_id("damaged"), record)])
+        counts = store.counts()
+    [blobs] = path.glob("*.blob")
+    content = bytearray(blobs.read_bytes())
+    content[content.index(record) + 1000] ^= 1
+    blobs.write_bytes(content)
+    with RocksStore.open(path, writable=True) as store:
+        with pytest.raises(CorruptObject):
+            held(store, "damaged")
+        assert store.put_records([(make_id("damaged"), record)]) == 0
+        assert held(store, "damaged") == [True]
+        assert store.counts().objects == counts.objects
+        assert store.counts().record_bytes == counts.record_bytes
+    with RocksStore.open(path, writable=False) as store:
+        assert store.records([make_id("damaged")]) == [record]

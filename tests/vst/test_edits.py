@@ -197,3 +197,21 @@ def test_large_content_is_kept_whole(repo: Repository, vst: VST) -> None:
     assert repo.read("main", "large") == edited
     assert repo.read("main~1", "large") == content
     assert repo.read("main", "empty") == b""
+
+
+def test_text_with_a_lone_surrogate_is_refused_as_such(repo: Repository) -> None:
+    vst = repo.vst()
+    vst["a"] = b"1"
+    lone = "caf\udce9"
+    for call in (
+        lambda: vst.commit(lone),
+        lambda: vst.commit(author=lone),
+        lambda: vst.commit(metadata={lone: b""}),
+        lambda: vst.commit(metadata={"key": lone}),
+        lambda: vst.write("b", lone),
+        lambda: repo.create_branch(lone, vst.commit()),
+        lambda: Repository.memory(author=lone),
+    ):
+        with pytest.raises(errors.InvalidText, match=r"'caf\\udce9' is not text"):
+            call()
+    assert issubclass(errors.InvalidText, ValueError)

@@ -146,22 +146,33 @@ def test_a_hostile_tree_writes_nothing_outside(
 
 
 @pytest.mark.parametrize("target", [b"", b"with\0nul", b"x" * 5000])
-def test_a_symlink_that_no_disk_takes_is_an_error(
+def test_a_symlink_that_no_disk_takes_is_passed_over(
     repo: Repository, tmp_path: Path, target: bytes
 ) -> None:
     with repo.vst() as vst:
         vst.write("link", target, symlink=True)
         vst["a"] = b"1"
-    with pytest.raises(errors.HeliosError, match="link"):
-        repo.materialize("main", tmp_path / "out")
-    assert repo.read("main", "a") == b"1"
+    done = repo.materialize("main", tmp_path / "out")
+    assert [warning.path for warning in done.warnings] == ["link"]
+    assert (done.files, done.failed) == (1, 1)
+    assert disk_tree.read(tmp_path / "out") == {b"a": File(b"1")}
 
 
-def test_a_path_too_long_is_a_clear_error(repo: Repository, tmp_path: Path) -> None:
+def test_names_and_paths_too_long_are_passed_over(repo: Repository, tmp_path: Path) -> None:
+    deep, long = "/".join(["d" * 99] * 100), "x" * 256
     with repo.vst() as vst:
-        vst["/".join(["d" * 99] * 100)] = b"deep"
-    with pytest.raises(errors.StorageError, match="too long"):
-        repo.materialize("main", tmp_path / "out")
+        vst[deep] = b"deep"
+        vst[long] = b"long"
+        vst[f"{long}d/below"] = b"below"
+        vst["a"] = b"1"
+        vst["z/file"] = b"2"
+    done = repo.materialize("main", tmp_path / "out")
+    assert done.files == 2
+    assert done.failed == len(done.warnings)
+    reasons = dict(done.warnings)
+    assert {deep, long, f"{long}d", f"{long}d/below"} <= set(reasons)
+    assert "too long" in reasons[long]
+    assert (tmp_path / "out" / "z" / "file").read_bytes() == b"2"
 
 
 def test_large_files_are_written_from_their_pieces(repo: Repository, tmp_path: Path) -> None:

@@ -5,6 +5,8 @@
 //! - `floor scan DIRECTORY THREADS COUNT`: readdir and lstat of everything below DIRECTORY.
 //! - `floor create SOURCE TARGET THREADS`: create and write the files and directories of SOURCE,
 //!   which are read before the clock starts and hold nothing else, in TARGET, which must not exist.
+//! - `floor blake3 BYTES THREADS COUNT`: hash BYTES that are in memory, in pieces of 256 KiB, which
+//!   the threads share.
 
 use std::fs::{self, File, OpenOptions};
 use std::hint::black_box;
@@ -15,6 +17,8 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const APPENDED_BYTES: usize = 1 << 10;
+/// The average chunk of a large file.
+const HASHED_PIECE_BYTES: usize = 256 << 10;
 const HASHED_BYTES: [usize; 4] = [1 << 10, 4 << 10, 4 << 10, 4 << 10];
 
 fn main() -> io::Result<()> {
@@ -29,7 +33,11 @@ fn main() -> io::Result<()> {
         ["create", source, target, threads] => {
             vec![create(Path::new(source), Path::new(target), number(threads)?)?]
         }
-        _ => return Err(invalid("usage: floor commit|scan|create ARGUMENTS, see the source")),
+        ["blake3", bytes, threads, count] => {
+            let (bytes, threads, count) = (number(bytes)?, number(threads)?, number(count)?);
+            hash(bytes, threads, count)?
+        }
+        _ => return Err(invalid("usage: floor commit|scan|create|blake3 ARGUMENTS, see source")),
     };
     let mut out = io::BufWriter::new(io::stdout().lock());
     for duration in durations {
@@ -160,6 +168,25 @@ fn read_folders(root: &Path, path: PathBuf, folders: &mut Vec<Folder>) -> io::Re
     }
     folders.push(folder);
     below.into_iter().try_for_each(|path| read_folders(root, path, folders))
+}
+
+fn hash(bytes: usize, threads: usize, count: usize) -> io::Result<Vec<Duration>> {
+    let pieces: Vec<Vec<u8>> = (0..bytes.div_ceil(HASHED_PIECE_BYTES))
+        .map(|number| vec![number as u8; HASHED_PIECE_BYTES])
+        .collect();
+    (0..count)
+        .map(|_| {
+            let start = Instant::now();
+            let next = AtomicUsize::new(0);
+            in_threads(threads, || {
+                while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    black_box(blake3::hash(piece));
+                }
+                Ok(())
+            })?;
+            Ok(start.elapsed())
+        })
+        .collect()
 }
 
 fn in_threads(count: usize, work: impl Fn() -> io::Result<()> + Sync) -> io::Result<()> {

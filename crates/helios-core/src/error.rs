@@ -89,6 +89,17 @@ impl Error {
         }
     }
 
+    /// Whether stored data is damaged or gone, so that another copy of it may help.
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Error::ObjectNotFound { .. }
+                | Error::CorruptObject { .. }
+                | Error::CorruptStore(_)
+                | Error::Malformed(_)
+        )
+    }
+
     pub fn malformed(what: impl Into<String>) -> Error {
         Error::Malformed(what.into())
     }

@@ -96,6 +96,30 @@ pub fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether a file system refuses one entry for what it is (its name, its kind, its place), and may
+/// well take others. A full, failing or read-only one takes none.
+pub fn refuses_entry(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        AlreadyExists, InvalidFilename, InvalidInput, IsADirectory, NotADirectory, NotFound,
+        Unsupported,
+    };
+    #[cfg(unix)]
+    let refused = matches!(error.raw_os_error(), Some(libc::EILSEQ | libc::EPERM | libc::ELOOP));
+    #[cfg(not(unix))]
+    let refused = false;
+    refused
+        || matches!(
+            error.kind(),
+            AlreadyExists
+                | InvalidFilename
+                | InvalidInput
+                | IsADirectory
+                | NotADirectory
+                | NotFound
+                | Unsupported
+        )
+}
+
 /// Makes a rename or a new file in `directory` durable.
 #[cfg(unix)]
 pub fn sync_directory(directory: &Path) -> io::Result<()> {

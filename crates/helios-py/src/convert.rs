@@ -58,7 +58,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Content {
             return Ok(Content(bytes.as_bytes().into()));
         }
         if let Ok(text) = content.cast::<PyString>() {
-            return Ok(Content(text.to_str()?.as_bytes().into()));
+            return Ok(Content(utf8(&text)?.as_bytes().into()));
         }
         let view = content.py().import("builtins")?.call_method1("memoryview", (content,));
         let bytes = view.and_then(|view| view.call_method0("tobytes")).map_err(|_| {
@@ -66,6 +66,28 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Content {
         })?;
         Ok(Content(bytes.cast::<PyBytes>()?.as_bytes().into()))
     }
+}
+
+/// Text, which a `str` is unless it holds a lone surrogate. Such are the bytes of an argument on
+/// the command line that is not UTF-8.
+#[derive(Clone, Default)]
+pub struct Text(pub String);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Text {
+    type Error = PyErr;
+
+    fn extract(text: Borrowed<'a, 'py, PyAny>) -> PyResult<Text> {
+        Ok(Text(utf8(&*text.cast::<PyString>()?)?.to_owned()))
+    }
+}
+
+fn utf8<'a>(text: &'a Bound<'_, PyString>) -> PyResult<&'a str> {
+    text.to_str().or_else(|_| {
+        let class = text.py().import("helios.errors")?.getattr("InvalidText")?;
+        let shown = text.repr()?;
+        let message = format!("{shown} is not text: UTF-8 cannot express a lone surrogate");
+        Err(PyErr::from_value(class.call1((message,))?))
+    })
 }
 
 /// A full id in hexadecimal.

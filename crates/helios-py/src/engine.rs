@@ -24,7 +24,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 
-use crate::convert::{parse_id, text_to_python};
+use crate::convert::{parse_id, text_to_python, Text};
 use crate::diff::Diff;
 use crate::errors::Failure;
 use crate::snapshot::Snapshot;
@@ -159,13 +159,13 @@ fn source(store: Option<Py<PyAny>>) -> Option<Arc<dyn RecordSource>> {
 impl Engine {
     fn wrap(
         engine: engine::Engine,
-        author: String,
-        (actor, command): (String, String),
+        author: Text,
+        (actor, command): (Text, Text),
         maintenance: Option<Vec<OsString>>,
     ) -> Engine {
-        let author = author.into_bytes();
+        let author = author.0.into_bytes();
         // A line each in the operation log.
-        let [actor, command] = [actor, command].map(|text| text.replace(['\n', '\r'], " "));
+        let [actor, command] = [actor, command].map(|text| text.0.replace(['\n', '\r'], " "));
         let in_maintenance = Arc::new(AtomicBool::new(false));
         let engine = Arc::new(engine);
         let resolver = PyOnceLock::new();
@@ -184,6 +184,10 @@ impl Engine {
 
     fn core(&self) -> &engine::Engine {
         &self.shared.engine
+    }
+
+    pub fn shared_core(&self) -> Arc<engine::Engine> {
+        Arc::clone(&self.shared.engine)
     }
 }
 
@@ -206,9 +210,9 @@ impl Engine {
         durability: &str,
         cache_bytes: usize,
         store: Option<Py<PyAny>>,
-        author: String,
-        actor: String,
-        command: String,
+        author: Text,
+        actor: Text,
+        command: Text,
         maintenance: Option<Vec<OsString>>,
     ) -> PyResult<Engine> {
         let durability = durability_of(durability)?;
@@ -221,14 +225,9 @@ impl Engine {
 
     #[staticmethod]
     #[pyo3(signature = (*, cache_bytes, store, author, actor))]
-    fn memory(
-        cache_bytes: usize,
-        store: Option<Py<PyAny>>,
-        author: String,
-        actor: String,
-    ) -> Engine {
+    fn memory(cache_bytes: usize, store: Option<Py<PyAny>>, author: Text, actor: Text) -> Engine {
         let engine = engine::Engine::in_memory(cache_bytes, source(store));
-        Engine::wrap(engine, author, (actor, String::new()), None)
+        Engine::wrap(engine, author, (actor, Text::default()), None)
     }
 
     /// Says how names of snapshots are turned into full ids; once.
@@ -238,8 +237,8 @@ impl Engine {
     }
 
     /// A VST over a branch; an unborn one is empty.
-    fn vst_of_branch(&self, name: &str) -> PyResult<Vst> {
-        let vst = self.core().vst_of_branch(name).map_err(Failure::from)?;
+    fn vst_of_branch(&self, name: Text) -> PyResult<Vst> {
+        let vst = self.core().vst_of_branch(&name.0).map_err(Failure::from)?;
         Ok(Vst::new(Arc::clone(&self.shared), vst))
     }
 
@@ -262,15 +261,15 @@ impl Engine {
     }
 
     /// The snapshot id of a branch.
-    fn branch(&self, name: &str) -> PyResult<Option<String>> {
-        let reference = refs::branch_ref(name).map_err(Failure::from)?;
+    fn branch(&self, name: Text) -> PyResult<Option<String>> {
+        let reference = refs::branch_ref(&name.0).map_err(Failure::from)?;
         let id = self.core().reference(&reference).map_err(Failure::from)?;
         Ok(id.map(|id| id.to_hex()))
     }
 
     /// The snapshot id of a tag.
-    fn tag(&self, name: &str) -> PyResult<Option<String>> {
-        let reference = refs::tag_ref(name).map_err(Failure::from)?;
+    fn tag(&self, name: Text) -> PyResult<Option<String>> {
+        let reference = refs::tag_ref(&name.0).map_err(Failure::from)?;
         let id = self.core().reference(&reference).map_err(Failure::from)?;
         Ok(id.map(|id| id.to_hex()))
     }
@@ -372,11 +371,11 @@ impl Engine {
     }
 
     /// Makes a snapshot of a tree that is stored already, and moves no branch there.
-    fn store_snapshot(&self, tree: &str, parents: Vec<String>, message: &str) -> PyResult<String> {
+    fn store_snapshot(&self, tree: &str, parents: Vec<String>, message: Text) -> PyResult<String> {
         let parents: Result<Vec<Id>, Failure> =
             parents.iter().map(|parent| parse_id(parent)).collect();
         let options = CommitOptions {
-            message: message.into(),
+            message: message.0.into(),
             author: self.shared.author.clone(),
             ..CommitOptions::default()
         };
@@ -437,7 +436,8 @@ impl Engine {
         Worktree::new(Arc::clone(&self.shared), name, root, directory, options)
     }
 
-    /// Writes a snapshot's files to a directory: files, bytes, warnings.
+    /// Writes a snapshot's files to a directory: files, bytes, entries that the file system did not
+    /// take, warnings.
     fn materialize<'py>(
         &self,
         py: Python<'py>,
@@ -446,14 +446,15 @@ impl Engine {
         include: Vec<String>,
         exclude: Vec<String>,
         paths: Option<Vec<Vec<u8>>>,
-    ) -> PyResult<(u64, u64, Vec<Warned<'py>>)> {
+    ) -> PyResult<(u64, u64, u64, Vec<Warned<'py>>)> {
         let id = parse_id(snapshot)?;
         let selection = Selection { include, exclude, paths };
         let engine = self.core();
         let result = py.detach(|| engine.materialize(&id, &out, &selection));
         engine.progress().begin(Phase::Idle, 0);
         let written = result.map_err(Failure::from)?;
-        Ok((written.files, written.bytes, warnings_to_python(py, written.warnings)?))
+        let warnings = warnings_to_python(py, written.warnings)?;
+        Ok((written.files, written.bytes, written.failed, warnings))
     }
 
     /// How far a long call in another thread has got: phase, done, total.

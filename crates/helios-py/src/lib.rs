@@ -14,6 +14,7 @@ mod errors;
 mod graph;
 mod snapshot;
 mod store;
+mod verify;
 mod vst;
 mod worktree;
 
@@ -37,6 +38,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<worktree::Watcher>()?;
     module.add_class::<snapshot::Snapshot>()?;
     module.add_class::<snapshot::CommitStats>()?;
+    module.add_class::<verify::Verification>()?;
     module.add_class::<diff::Diff>()?;
     module.add_class::<diff::Change>()?;
     module.add_class::<diff::Rename>()?;

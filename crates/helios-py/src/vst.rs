@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
-use crate::convert::{path_to_python, Content, TreePath};
+use crate::convert::{path_to_python, Content, Text, TreePath};
 use crate::diff::Diff;
 use crate::engine::Shared;
 use crate::entry::Entry;
@@ -175,20 +175,21 @@ impl Vst {
     /// Makes what was written a snapshot and moves the branch there. Without a change the last
     /// snapshot is given back, unless `allow_empty`.
     #[pyo3(signature = (
-        message = "", *, author = None, metadata = None, allow_empty = false, time_us = None
+        message = Text::default(), *, author = None, metadata = None, allow_empty = false,
+        time_us = None
     ))]
     fn commit(
         &self,
         py: Python<'_>,
-        message: &str,
-        author: Option<&str>,
+        message: Text,
+        author: Option<Text>,
         metadata: Option<&Bound<'_, PyDict>>,
         allow_empty: bool,
         time_us: Option<i64>,
     ) -> PyResult<Snapshot> {
         let mut options = CommitOptions {
-            message: message.as_bytes().to_vec(),
-            author: author.map_or_else(|| self.shared.author.clone(), |name| name.into()),
+            message: message.0.into(),
+            author: author.map_or_else(|| self.shared.author.clone(), |name| name.0.into()),
             time_us,
             allow_empty,
             actor: self.shared.actor(None),
@@ -198,7 +199,7 @@ impl Vst {
         if let Some(metadata) = metadata {
             for (key, value) in metadata {
                 let value: Content = value.extract()?;
-                options.metadata.insert(key.extract::<String>()?.into(), value.0.to_vec());
+                options.metadata.insert(key.extract::<Text>()?.0.into(), value.0.to_vec());
             }
         }
         let mut vst = self.vst.lock_py_attached(py);
@@ -324,7 +325,7 @@ impl Vst {
         _traceback: &Bound<'_, PyAny>,
     ) -> PyResult<bool> {
         if exception.is_none() {
-            self.commit(py, "", None, None, false, None)?;
+            self.commit(py, Text::default(), None, None, false, None)?;
             return Ok(false);
         }
         self.with(py, |vst, engine| {

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::convert::{parse_id, path_to_python, Content};
+use crate::convert::{parse_id, path_to_python, Content, Text};
 use crate::diff::Diff;
 use crate::engine::Shared;
 use crate::errors::Failure;
@@ -102,18 +102,19 @@ impl Worktree {
     fn commit<'py>(
         &self,
         py: Python<'py>,
-        branch: Option<&str>,
+        branch: Option<Text>,
         base: Option<&str>,
-        message: &str,
-        author: Option<&str>,
+        message: Text,
+        author: Option<Text>,
         metadata: Option<&Bound<'py, PyDict>>,
         allow_empty: bool,
         command: &str,
     ) -> PyResult<(Snapshot, Vec<Warned<'py>>)> {
         let base = base.map(parse_id).transpose()?;
+        let branch = branch.as_ref().map(|name| name.0.as_str());
         let mut options = CommitOptions {
-            message: message.into(),
-            author: author.map_or_else(|| self.shared.author.clone(), |name| name.into()),
+            message: message.0.into(),
+            author: author.map_or_else(|| self.shared.author.clone(), |name| name.0.into()),
             allow_empty,
             actor: self.shared.actor(self.name.as_deref()),
             command: self.shared.command(command),
@@ -122,7 +123,7 @@ impl Worktree {
         if let Some(metadata) = metadata {
             for (key, value) in metadata {
                 let value: Content = value.extract()?;
-                options.metadata.insert(key.extract::<String>()?.into(), value.0.to_vec());
+                options.metadata.insert(key.extract::<Text>()?.0.into(), value.0.to_vec());
             }
         }
         let (committed, warnings) =

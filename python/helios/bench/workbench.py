@@ -47,6 +47,7 @@ class Sizes:
     checkouts: int = 3
     starts: int = 20
     branches: int = 100_000
+    verified_bytes: int = 1 << 29
 
 
 QUICK = Sizes(
@@ -71,6 +72,7 @@ QUICK = Sizes(
     checkouts=1,
     starts=2,
     branches=1_500,
+    verified_bytes=3 << 20,
 )
 """Smoke size: shows that each figure can be measured, and says nothing about speed."""
 

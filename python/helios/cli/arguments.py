@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from helios.cli.commands import COMMANDS
+from helios.cli.commands import ALIASES, COMMANDS
 from helios.errors import Usage
 
 TYPE_CHECKING = False
@@ -52,6 +52,7 @@ class Values:
 
 def command_module(name: str) -> ModuleType:
     """The module of a command. Raises `Usage`, with a guess at what was meant."""
+    name = ALIASES.get(name, name)
     if name not in COMMANDS:
         from difflib import get_close_matches
 

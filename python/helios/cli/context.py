@@ -18,11 +18,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from contextlib import AbstractContextManager
-    from typing import Any
 
     from helios import Repository
     from helios.cli.arguments import Values
     from helios.cli.terminal import Terminal
+    from helios.repository.repository import Options
 
 WARNINGS_SHOWN_MAX = 20
 
@@ -72,8 +72,8 @@ class Context:
         self._warn_of_damage(repository)
         return repository
 
-    def _settings(self) -> dict[str, Any]:
-        settings: dict[str, Any] = {
+    def _settings(self) -> Options:
+        settings: Options = {
             "durability": self.arguments.durability or environment.durability(),
             "author": environment.author(),
             "command": command_line(self._words),

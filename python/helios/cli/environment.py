@@ -25,8 +25,12 @@ import os
 
 from helios.errors import Usage
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from helios.repository.repository import Durability
+
 DURABILITY = "disk"
-DURABILITIES = ("disk", "process")
+DURABILITIES: tuple[Durability, ...] = ("disk", "process")
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
@@ -44,12 +48,13 @@ def wants_traceback() -> bool:
     return _value("HELIOS_TRACEBACK") is not None
 
 
-def durability() -> str:
+def durability() -> Durability:
     """`disk` or `process`. Raises `Usage` for anything else."""
     name = _value("HELIOS_DURABILITY") or DURABILITY
-    if name not in DURABILITIES:
-        raise Usage(f"HELIOS_DURABILITY is {name!r}; it must be `disk` or `process`")
-    return name
+    for known in DURABILITIES:
+        if name == known:
+            return known
+    raise Usage(f"HELIOS_DURABILITY is {name!r}; it must be `disk` or `process`")
 
 
 def cache_bytes() -> int | None:
@@ -69,15 +74,20 @@ def author() -> str:
     """Who makes snapshots here."""
     chosen = _value("HELIOS_AUTHOR")
     if chosen is not None:
-        return chosen
+        return _text(chosen)
     name, email = _value("GIT_AUTHOR_NAME"), _value("GIT_AUTHOR_EMAIL")
     if name is not None and email is not None:
-        return f"{name} <{email}>"
+        return _text(f"{name} <{email}>")
     if name or email:
-        return name or email or ""
+        return _text(name or email or "")
     from helios.repository.account import user_at_host
 
     return user_at_host()
+
+
+def _text(value: str) -> str:
+    """A value as text. What is not UTF-8 is replaced: nobody gives this anew with each commit."""
+    return os.fsencode(value).decode("utf-8", "replace")
 
 
 def home() -> str | None:

@@ -6,9 +6,9 @@ import os
 
 
 def user_at_host() -> str:
-    """The account and the machine."""
+    """The account and the machine; what is not UTF-8 of it is replaced."""
     host = os.uname().nodename if hasattr(os, "uname") else "localhost"
-    return f"{_user()}@{host}"
+    return os.fsencode(f"{_user()}@{host}").decode("utf-8", "replace")
 
 
 def _user() -> str:

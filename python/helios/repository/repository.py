@@ -13,17 +13,18 @@ from helios.repository.account import user_at_host
 from helios.repository.operation import BRANCHES, TAGS, require_free
 from helios.repository.place import DIRECTORY, Place
 from helios.repository.result import Result
+from helios.store.closing import Closing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from types import TracebackType
-    from typing import Literal, Self
+    from typing import Literal, Self, TypedDict, Unpack
 
     from helios._core import VST, Diff, Entry
     from helios.repository.maintenance import Caller, Maintained
     from helios.repository.operation import Operation
     from helios.repository.undo import History, Undone
+    from helios.repository.verify import Verified
     from helios.repository.worktree import PathWarning, Restored, Worktree
     from helios.repository.worktrees import (
         AddedWorktree,
@@ -36,26 +37,47 @@ if TYPE_CHECKING:
     Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
     Durability = Literal["process", "disk"]
 
+    class Options(TypedDict, total=False):
+        """How a repository is opened; `Repository.open` says what they mean."""
+
+        durability: Durability
+        cache_bytes: int
+        author: str
+        actor: str
+        command: str
+        excludes_file: Path | None
+
+
 DEFAULT_BRANCH = "main"
 CACHE_BYTES = 64 << 20
 
 
 class Materialized(Result):
-    """What `materialize` wrote: the snapshot's id, where, how many files, of how many bytes."""
+    """What `materialize` wrote: the snapshot's id, where, how many files, of how many bytes.
 
-    __slots__ = ("bytes", "files", "out", "snapshot", "warnings")
+    `failed` is how many entries the file system did not take; `warnings` say which, and why.
+    """
+
+    __slots__ = ("bytes", "failed", "files", "out", "snapshot", "warnings")
 
     def __init__(
-        self, snapshot: str, out: str, files: int, bytes: int, warnings: list[PathWarning]
+        self,
+        snapshot: str,
+        out: str,
+        files: int,
+        bytes: int,
+        failed: int,
+        warnings: list[PathWarning],
     ) -> None:
         self.snapshot = snapshot
         self.out = out
         self.files = files
         self.bytes = bytes
+        self.failed = failed
         self.warnings = warnings
 
 
-class Repository:
+class Repository(Closing):
     """A Helios repository. Threads may share it, and any number of processes may have it open.
 
     Snapshots are given as `Snapshot`, full id, branch, tag, unambiguous prefix of an id of at least
@@ -76,6 +98,8 @@ class Repository:
         self._directory = None if place is None else place.repository
         self._excludes_file = excludes_file
         self._worktree: Worktree | None = None
+        # The engine of a verification that runs, which has one of its own.
+        self._verifying: Engine | None = None
         # The engine must not keep the repository alive, which holds the engine.
         alive = ref(self)
 
@@ -92,18 +116,13 @@ class Repository:
         cls,
         path: Path = ".",
         *,
-        durability: Durability = "process",
-        cache_bytes: int = CACHE_BYTES,
-        author: str = "",
-        actor: str = "",
-        command: str = "",
-        excludes_file: Path | None = None,
         force: bool = False,
+        **options: Unpack[Options],
     ) -> Self:
         """Makes a repository in the directory `path`, which is made too if it is not there.
 
-        If there is one already it is opened. Raises `Refused` for the home directory and `/`,
-        unless `force`.
+        If there is one already it is opened. Options are those of `open`. Raises `Refused` for the
+        home directory and `/`, unless `force`.
         """
         from helios.repository.making import make, refuse_roots
 
@@ -112,82 +131,39 @@ class Repository:
             refuse_roots(root)
         if places.find(root) is None:
             make(root, os.path.join(root, DIRECTORY))
-        return cls.open(
-            root,
-            durability=durability,
-            cache_bytes=cache_bytes,
-            author=author,
-            actor=actor,
-            command=command,
-            excludes_file=excludes_file,
-        )
+        return cls.open(root, **options)
 
     @classmethod
-    def open(
-        cls,
-        path: Path = ".",
-        *,
-        durability: Durability = "process",
-        cache_bytes: int = CACHE_BYTES,
-        author: str = "",
-        actor: str = "",
-        command: str = "",
-        excludes_file: Path | None = None,
-    ) -> Self:
+    def open(cls, path: Path = ".", **options: Unpack[Options]) -> Self:
         """Opens the repository of the worktree `path`, be it the main one or a linked one.
 
-        `durability` says what a finished commit survives: `process` the death of the process,
-        `disk` also a power cut. `author` is put into snapshots. `actor` (by default the account and
-        the machine) and `command` (by default the call) go into the operation log. `excludes_file`
-        is git's `core.excludesFile`. Raises `NotARepository`, `FormatTooNew`, `CorruptJournal`,
+        `durability` says what a finished commit survives: `process` (the default) the death of the
+        process, `disk` also a power cut. `cache_bytes` bounds the L1 cache; 64 MiB by default.
+        `author` is put into snapshots. `actor` (by default the account and the machine) and
+        `command` (by default the call) go into the operation log. `excludes_file` is git's
+        `core.excludesFile`. Raises `NotARepository`, `FormatTooNew`, `CorruptJournal`,
         `StorageError`.
         """
         root = _absolute(path)
-        return cls._at(
-            places.find(root) or Place(root, os.path.join(root, DIRECTORY)),
-            durability=durability,
-            cache_bytes=cache_bytes,
-            author=author,
-            actor=actor,
-            command=command,
-            excludes_file=excludes_file,
-        )
+        return cls._at(places.find(root) or Place(root, os.path.join(root, DIRECTORY)), **options)
 
     @classmethod
-    def at(
-        cls,
-        directory: Path,
-        *,
-        durability: Durability = "process",
-        cache_bytes: int = CACHE_BYTES,
-        author: str = "",
-        actor: str = "",
-        command: str = "",
-        excludes_file: Path | None = None,
-    ) -> Self:
+    def at(cls, directory: Path, **options: Unpack[Options]) -> Self:
         """As `open`, by the repository's own directory (`.helios`)."""
         found = _absolute(directory)
-        return cls._at(
-            Place(os.path.dirname(found), found),
-            durability=durability,
-            cache_bytes=cache_bytes,
-            author=author,
-            actor=actor,
-            command=command,
-            excludes_file=excludes_file,
-        )
+        return cls._at(Place(os.path.dirname(found), found), **options)
 
     @classmethod
     def _at(
         cls,
         place: Place,
         *,
-        durability: Durability,
-        cache_bytes: int,
-        author: str,
-        actor: str,
-        command: str,
-        excludes_file: Path | None,
+        durability: Durability = "process",
+        cache_bytes: int = CACHE_BYTES,
+        author: str = "",
+        actor: str = "",
+        command: str = "",
+        excludes_file: Path | None = None,
     ) -> Self:
         from helios.store.rocksdb import RocksStore
 
@@ -212,18 +188,8 @@ class Repository:
         return cls(engine, store, place, excludes)
 
     @classmethod
-    def discover(
-        cls,
-        start: Path = ".",
-        *,
-        durability: Durability = "process",
-        cache_bytes: int = CACHE_BYTES,
-        author: str = "",
-        actor: str = "",
-        command: str = "",
-        excludes_file: Path | None = None,
-    ) -> Self:
-        """Opens the repository of `start` or of the nearest directory above it."""
+    def discover(cls, start: Path = ".", **options: Unpack[Options]) -> Self:
+        """As `open`, for `start` or the nearest directory above it that is in a repository."""
         at = first = _absolute(start)
         while (place := places.find(at)) is None:
             above = os.path.dirname(at)
@@ -233,15 +199,7 @@ class Repository:
                     "`helios-cli init` makes one"
                 )
             at = above
-        return cls._at(
-            place,
-            durability=durability,
-            cache_bytes=cache_bytes,
-            author=author,
-            actor=actor,
-            command=command,
-            excludes_file=excludes_file,
-        )
+        return cls._at(place, **options)
 
     @classmethod
     def memory(cls, *, cache_bytes: int = CACHE_BYTES, author: str = "") -> Self:
@@ -563,7 +521,9 @@ class Repository:
         """Writes a snapshot's files to the directory `out`, which is new or empty.
 
         `include` and `exclude` are gitignore patterns, `paths` are files or directories of the
-        snapshot; without them everything is written. Nothing is ever written outside `out`.
+        snapshot; without them everything is written. Nothing is ever written outside `out`. An
+        entry that the file system does not take (its name is too long there, say) is passed over
+        with a warning; if it is full, fails or is read-only, nothing is left and an error raised.
         Raises `TargetNotEmpty`, `PathNotFound`, `StorageError`.
         """
         from helios.repository.target import empty, require_empty
@@ -573,7 +533,7 @@ class Repository:
         target = _absolute(out)
         is_new = require_empty(target)
         try:
-            files, size, warnings = self._engine.materialize(
+            files, size, failed, warnings = self._engine.materialize(
                 found,
                 target,
                 list(include or ()),
@@ -584,7 +544,8 @@ class Repository:
             # Nothing was there before, and half a snapshot is worse than none.
             empty(target, remove=is_new)
             raise
-        return Materialized(found, target, files, size, [PathWarning(pair) for pair in warnings])
+        passed = [PathWarning(pair) for pair in warnings]
+        return Materialized(found, target, files, size, failed, passed)
 
     def maintenance(self, *, locked: Caller | None = None) -> Maintained:
         """Moves the journal into the L2 store. Raises `StoreBusy` if another process does.
@@ -610,6 +571,44 @@ class Repository:
         store.refresh()
         return result
 
+    def verify(self, *, repair: bool = False, source: Path | None = None) -> Verified:
+        """Verifies all that is stored; see `Verified`. Nothing is written.
+
+        With `repair` damaged and missing objects are first restored from where their content can be
+        found: other records, `journal/lost`, the worktree, and the repository of `source`, a
+        directory. What is stored is replaced only by what matches its id, and nothing is deleted:
+        an L2 store that cannot be read any more is moved aside. What is then still damaged is told.
+        Raises `StoreBusy` if another process writes L2.
+        """
+        from helios.repository.repair import repair as restore
+        from helios.repository.verify import Opened, Pass
+
+        if source is not None and not repair:
+            raise errors.Usage("a source is for repairs")
+        if self._directory is None:
+            if repair:
+                raise errors.Refused("a repository in memory cannot be repaired")
+            return Pass(self._engine, self._store, []).run()
+        found = [Place(os.path.dirname(self._directory), self._directory)]
+        found += places.linked(self._directory)
+        restored = 0
+        if repair:
+            at = None if source is None else os.path.join(_absolute(source), DIRECTORY)
+            restored = restore(self._directory, found, at, self._show_progress_of)
+            self._engine.refresh()
+            if self._store is not None:
+                self._store.refresh()
+        try:
+            with Opened(self._directory) as opened:
+                self._show_progress_of(opened.engine)
+                one = Pass(opened.engine, opened.store, found, opened.failure)
+                return one.run(restored)
+        finally:
+            self._show_progress_of(None)
+
+    def _show_progress_of(self, engine: Engine | None) -> None:
+        self._verifying = engine
+
     def stats(self) -> dict[str, dict[str, int | float | None]]:
         """Figures of the repository, over all processes; see `docs/ARCHITECTURE.md`."""
         from helios.repository.stats import collect
@@ -624,7 +623,8 @@ class Repository:
 
     def progress(self) -> tuple[str, int, int] | None:
         """What a heavy call in another thread is at: phase, done, total (0 while unknown)."""
-        return self._engine.progress()
+        engine = self._verifying or self._engine
+        return engine.progress()
 
     @property
     def damage(self) -> list[tuple[int, int, int]]:
@@ -635,17 +635,6 @@ class Repository:
         """Lets go of the L2 store. Commits are never waiting for this."""
         if self._store is not None:
             self._store.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"Repository({self._directory or 'memory'!r})"

@@ -12,7 +12,7 @@ knows the snapshot of what was on disk.
 from __future__ import annotations
 
 from helios import errors
-from helios.repository.operation import BRANCHES, WORKTREES, Operation, find, operations
+from helios.repository.operation import BRANCHES, TAGS, WORKTREES, Operation, find, operations
 from helios.repository.result import Result
 
 TYPE_CHECKING = False
@@ -193,6 +193,7 @@ class History:
         """Takes back one more operation, the one before those that the plan takes back already.
 
         The disks of other worktrees stay as they are: they will find that their branch has moved.
+        Refs that are neither branches nor tags are no person's, and stay, too.
         """
         mine = self._worktree
         head = operation.head
@@ -204,7 +205,7 @@ class History:
             same_base = head.old[1] == head.new[1]
             plan.head = (head.old[0], plan.head[1] if same_base else head.old[1])
         for change in operation.changes:
-            if not change.name.startswith(WORKTREES):
+            if change.name.startswith((BRANCHES, TAGS)):
                 expected = plan.changes.get(change.name)
                 now = self._engine.reference(change.name) if expected is None else expected[0]
                 plan.changes[change.name] = (now, change.old)

@@ -60,6 +60,23 @@ class StoreCounts:
         return f"StoreCounts({fields})"
 
 
+class Page:
+    """Records by key, in the order of keys, and the gap behind them, if there is one.
+
+    A gap is what cannot be read: between which keys (None: the last one), and why.
+    """
+
+    __slots__ = ("gap", "records")
+
+    def __init__(
+        self,
+        records: list[tuple[bytes, bytes]],
+        gap: tuple[bytes, bytes | None, str] | None = None,
+    ) -> None:
+        self.records = records
+        self.gap = gap
+
+
 class Store(Protocol):
     """Records, refs and operations. Safe to use from several threads.
 
@@ -74,9 +91,18 @@ class Store(Protocol):
     def put_records(self, records: Iterable[tuple[bytes, bytes]]) -> int:
         """Adds (id, record) pairs; returns how many were new.
 
-        An id that is there already, or comes twice, keeps its first record. If it fails midway,
-        some of the records are there: repeat the call.
+        An id that is there already, or comes twice, keeps its first record, unless a later one
+        `supersedes` it. If it fails midway, some of the records are there: repeat the call.
         """
+
+    def replace_records(self, records: Iterable[tuple[bytes, bytes]]) -> int:
+        """Puts (id, record) pairs in place of what is there, which is damaged; returns how many."""
+
+    def pages(self) -> Iterator[Page]:
+        """All records, a page in memory at a time, past what cannot be read."""
+
+    def check(self) -> None:
+        """Raises as every method does if the store cannot be opened at all."""
 
     def reference(self, name: bytes) -> bytes | None:
         """The value of a ref; None if there is no such ref."""
@@ -138,6 +164,16 @@ def form_of(object_id: bytes, record: bytes) -> int:
             "which is no stored form; it was not stored"
         )
     return form
+
+
+def supersedes(record: bytes, known: bytes) -> bool:
+    """Whether a record takes the place of another one of its object, empty if it cannot be read.
+
+    What a splice rests on may be damaged, and a commit then writes the object anew: whole. A whole
+    record rests on nothing older, so it is never worse.
+    """
+    splice = FORMS.index("splice")
+    return not known or (known[1] == splice and record[1] != splice)
 
 
 def checked_prefix(hex_prefix: str) -> str:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from _thread import RLock
 
 from helios.errors import StorageError
-from helios.store.base import FORMS, StoreCounts, checked_prefix, form_of
+from helios.store.base import FORMS, Page, StoreCounts, checked_prefix, form_of, supersedes
+from helios.store.closing import Closing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from types import TracebackType
-    from typing import Self
 
 
-class MemoryStore:
+class MemoryStore(Closing):
     """Implements `Store` with dictionaries; what it holds ends when it is closed."""
 
     __slots__ = ("_closed", "_lock", "_operations", "_records", "_references")
@@ -35,8 +34,27 @@ class MemoryStore:
             before = len(self._records)
             for object_id, record in records:
                 form_of(object_id, record)
-                self._records.setdefault(object_id, record)
+                known = self._records.get(object_id)
+                if known is None or supersedes(record, known):
+                    self._records[object_id] = record
             return len(self._records) - before
+
+    def replace_records(self, records: Iterable[tuple[bytes, bytes]]) -> int:
+        with self._opened():
+            replaced = dict(records)
+            for object_id, record in replaced.items():
+                form_of(object_id, record)
+            self._records.update(replaced)
+            return len(replaced)
+
+    def pages(self) -> Iterator[Page]:
+        with self._opened():
+            return iter([Page(sorted(self._records.items()))])
+
+    def check(self) -> None:
+        """Memory is always open, until it is closed."""
+        with self._opened():
+            pass
 
     def reference(self, name: bytes) -> bytes | None:
         with self._opened():
@@ -100,14 +118,3 @@ class MemoryStore:
         if self._closed:
             raise StorageError("the store in memory is closed")
         return self._lock
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -34,7 +34,6 @@ from __future__ import annotations
 import os
 import time
 from _thread import RLock
-from io import FileIO
 from itertools import islice
 
 from helios.errors import (
@@ -45,16 +44,21 @@ from helios.errors import (
     StorageError,
     StoreBusy,
 )
-from helios.store.base import FORMS, StoreCounts, checked_prefix, form_of
+from helios.store import manifest as manifests
+from helios.store.base import FORMS, StoreCounts, checked_prefix, form_of, supersedes
+from helios.store.closing import Closing
 from helios.store.lock import WriterLock
+from helios.store.place import Place, View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from types import TracebackType
     from typing import Any, Self, TypeVar
 
     from rocksdict import ColumnFamily, Options, Rdict, WriteBatch, WriteOptions
+
+    from helios.store.base import Page
+    from helios.store.manifest import Manifest
 
     T = TypeVar("T")
 
@@ -97,6 +101,9 @@ PAGE_LEN = 1024
 
 OPEN_ATTEMPTS_MAX = 100
 
+VIEWED_BYTES_MAX = 1 << 62
+"""What may lie in the directory of tables; RocksDB wants a bound, which only a writer heeds."""
+
 NO_FAMILY = "Column family not found"
 """What RocksDB says when it shall open a family that the database lacks."""
 
@@ -104,7 +111,7 @@ COMPACTION_START_SECONDS = 0.02
 """How long RocksDB may take to start a compaction that it has reason for."""
 
 
-class RocksStore:
+class RocksStore(Closing):
     """Implements `Store`. One process may have it open for writing, any number for reading.
 
     A store that is open for reading shows the state of its first access until `refresh`; opening
@@ -131,7 +138,7 @@ class RocksStore:
         self._database: _Database | None = None
         self._counters = [0] * (len(FORMS) + 1)
         self._looked = False
-        self._stamp: tuple[bytes, int, int] | None = None
+        self._stamp: tuple[str, int, int] | None = None
         self._closed = False
 
     @classmethod
@@ -157,39 +164,84 @@ class RocksStore:
         if len(ids) == 1:
             # The core follows a chain of splices one by one, and for one key the multi-get costs
             # twice as much.
-            return [self._read(_get_record, None, ids[0])]
-        return self._read(_get_records, [None] * len(ids), list(ids))
+            return [self.read(_get_record, None, ids[0])]
+        return self.read(_get_records, [None] * len(ids), list(ids))
 
     def put_records(self, records: Iterable[tuple[bytes, bytes]]) -> int:
         with self._lock:
             database = self._writable()
             total = 0
-            contains = database.objects.__contains__
-            batch, pending, counters = _batch(), set[bytes](), self._counters.copy()
+            batch, pending, counters = _batch(), dict[bytes, bytes](), self._counters.copy()
             for object_id, record in records:
                 form = form_of(object_id, record)
-                # The bloom filters answer for a new object, without reading a block.
-                if object_id in pending or self._guard(contains, object_id):
+                known = pending.get(object_id)
+                if known is None:
+                    known = self._known(database, object_id)
+                if known is None:
+                    total += 1
+                elif not supersedes(record, known):
                     continue
-                pending.add(object_id)
+                elif known:
+                    counters[known[1]] -= 1
+                    counters[-1] -= len(known)
+                if known != b"":
+                    # What cannot be read is counted already.
+                    counters[form] += 1
+                    counters[-1] += len(record)
+                pending[object_id] = record
                 batch.put(object_id, record, database.handles[0])
-                counters[form] += 1
-                counters[-1] += len(record)
                 if batch.size_in_bytes() >= BATCH_BYTES_MAX:
-                    total += self._write_records(batch, pending, counters)
-                    batch, pending, counters = _batch(), set(), counters.copy()
-            return total + self._write_records(batch, pending, counters)
+                    self._write_records(batch, counters)
+                    batch, pending, counters = _batch(), {}, counters.copy()
+            if pending:
+                self._write_records(batch, counters)
+            return total
 
-    def _write_records(self, batch: WriteBatch, ids: set[bytes], counters: list[int]) -> int:
-        if ids:
-            encoded = b"".join(count.to_bytes(8, "big") for count in counters)
-            batch.put(COUNTERS, encoded, self._writable().handles[0])
-            self._write(batch)
-            self._counters = counters
-        return len(ids)
+    def replace_records(self, records: Iterable[tuple[bytes, bytes]]) -> int:
+        """Puts (id, record) pairs in place of what is there, which is damaged; returns how many."""
+        with self._lock:
+            database = self._writable()
+            batch, counters = _batch(), self._counters.copy()
+            replaced = dict(records)
+            for object_id, record in replaced.items():
+                known = self._known(database, object_id)
+                # What cannot be read is counted already.
+                if known != b"":
+                    counters[form_of(object_id, record)] += 1
+                    counters[-1] += len(record)
+                if known:
+                    if len(known) > 1 and known[1] < len(FORMS):
+                        counters[known[1]] -= 1
+                    counters[-1] -= len(known)
+                batch.put(object_id, record, database.handles[0])
+            if replaced:
+                self._write_records(batch, counters)
+            return len(replaced)
+
+    def _known(self, database: _Database, object_id: bytes) -> bytes | None:
+        """The record that is there, empty if it is damaged; None if there is none."""
+        try:
+            # The bloom filters answer for a new object, without reading a block.
+            return self._guard(_get_record, database, object_id)
+        except Corruption:
+            return b""
+
+    def _write_records(self, batch: WriteBatch, counters: list[int]) -> None:
+        encoded = b"".join(count.to_bytes(8, "big") for count in counters)
+        batch.put(COUNTERS, encoded, self._writable().handles[0])
+        self._write(batch)
+        self._counters = counters
+
+    def pages(self) -> Iterator[Page]:
+        from helios.store.pages import pages
+
+        return pages(self)
+
+    def check(self) -> None:
+        self.read(_Database.size_on_disk, 0)
 
     def reference(self, name: bytes) -> bytes | None:
-        return self._read(_get_reference, None, name)
+        return self.read(_get_reference, None, name)
 
     def references(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         return self._scan("refs", prefix)
@@ -230,7 +282,7 @@ class RocksStore:
 
     def counts(self) -> StoreCounts:
         """As the interface says; `disk_bytes` is that of tables and blob files."""
-        return self._read(_counts, StoreCounts())
+        return self.read(_counts, StoreCounts())
 
     def refresh(self) -> None:
         with self._lock:
@@ -243,6 +295,7 @@ class RocksStore:
         with self._lock:
             if self._writer_lock is not None:
                 self._guard(self._writable().flush)
+                self._guard(manifests.note, self._path)
 
     def close(self) -> None:
         """Flushes, lets compactions finish and releases the store.
@@ -265,22 +318,13 @@ class RocksStore:
             database.flush()
             database.await_compactions()
         database.close()
+        if self._writer_lock is not None:
+            manifests.note(self._path)
 
     def _release(self) -> None:
         self._database = None
         if self._writer_lock is not None:
             self._writer_lock.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _scan(
         self, family: str, prefix: bytes = b"", *, newest_first: bool = False
@@ -292,7 +336,7 @@ class RocksStore:
         """
         start = b"\xff" * 16 if newest_first else prefix
         while True:
-            page: list[tuple[bytes, bytes]] = self._read(
+            page: list[tuple[bytes, bytes]] = self.read(
                 _page, [], FAMILIES.index(family), prefix, start, newest_first
             )
             yield from page
@@ -306,7 +350,7 @@ class RocksStore:
             else:
                 return
 
-    def _read(self, read: Callable[..., T], absent: T, *args: object) -> T:
+    def read(self, read: Callable[..., T], absent: T, *args: object) -> T:
         """What `read` returns for the database and `args`; `absent` if there is no database."""
         database = self._database
         if database is None:
@@ -350,10 +394,15 @@ class RocksStore:
             return self._database
 
     def _open_writer(self) -> None:
-        from rocksdict import AccessType
+        from rocksdict import AccessType, Rdict
 
-        self._look()
-        self._database = self._guard(self._open_database, AccessType.read_write())
+        self._manifest()
+        self._guard(_make_directory, self._path)
+        place = self._guard(Place, self._path)
+        access = AccessType.read_write()
+        root = self._guard(Rdict, place.name, *_options(), access)
+        self._database = self._guard(_Database, root, place)
+        self._guard(manifests.note, self._path)
         self._looked = True
         self._counters = _decode_counters(self._guard(_get_record, self._database, COUNTERS))
 
@@ -363,63 +412,71 @@ class RocksStore:
             stamp = self._look()
             database = None
             if stamp is not None:
-                from rocksdict import AccessType
-
-                # An empty log file is there whenever somebody is writing.
-                access = AccessType.read_only(error_if_log_file_exist=False)
                 try:
-                    database = self._guard(self._open_database, access)
+                    database = self._open_view()
                 except (Corruption, StorageError) as error:
                     if self._look() != stamp:
                         continue
                     # A database that has just been made, or whose maker died, has no families yet.
-                    if NO_FAMILY not in str(error) or self._has_tables():
+                    if NO_FAMILY not in str(error) or manifests.has_tables(self._path):
                         raise
             self._database, self._stamp, self._looked = database, stamp, True
             return
         raise StorageError(f"{self._path}: its writer changes it faster than it can be opened")
 
-    def _open_database(self, access: Any) -> _Database:
-        from rocksdict import Rdict
+    def _open_view(self) -> _Database | None:
+        """The database as its MANIFEST has it now, opened without writing to its directory."""
+        from rocksdict import AccessType, DBPath, Rdict
 
+        manifest = self._manifest()
+        if manifest is None:
+            return None
+        place = self._guard(Place, self._path)
         if self._options is None:
             # Kept for reopening: the block cache in it stays warm.
             self._options = _options()
-        return _Database(Rdict(self._path, *self._options, access))
-
-    def _look(self) -> tuple[bytes, int, int] | None:
-        """Changes whenever the writer flushes or compacts; None if there is no database.
-
-        Raises `CorruptObject` if there are tables but not the file that names the current ones:
-        RocksDB would take that for a new database, and a writer would drop the tables.
-        """
+        self._options[0].set_db_paths([DBPath(place.name, VIEWED_BYTES_MAX)])
+        view = self._guard(View, manifest)
         try:
-            with FileIO(os.path.join(self._path, "CURRENT")) as current:
-                manifest = current.read(64).strip()
-            if not manifest.startswith(b"MANIFEST-") or b"\0" in manifest:
-                raise self._is_corrupt("its file CURRENT names no manifest")
-            try:
-                stat = os.stat(os.path.join(self._path, os.fsdecode(manifest)))
-            except FileNotFoundError:
-                return manifest, -1, -1
-            return manifest, stat.st_size, stat.st_mtime_ns
-        except FileNotFoundError:
-            if self._has_tables():
-                raise self._is_corrupt("it has tables, but no file CURRENT") from None
-            return None
+            root = Rdict(view.name, *self._options, AccessType.read_only())
+            return _Database(root, place)
+        except Exception as error:  # noqa: BLE001 - as `_guard`, without the name of the view
+            raise self._failure(Exception(str(error).replace(view.name, self._path))) from None
+        finally:
+            view.remove()
+
+    def _manifest(self) -> Manifest | None:
+        """The MANIFEST, checked: RocksDB is never given another."""
+        try:
+            return manifests.load(self._path)
+        except FileNotFoundError as error:
+            raise self._is_corrupt(f"{error.filename} is missing") from None
         except OSError as error:
             raise self._failure(error) from None
 
-    def _has_tables(self) -> bool:
+    def _look(self) -> tuple[str, int, int] | None:
+        """Changes whenever the writer flushes or compacts; None if there is no database.
+
+        Raises `CorruptObject` as `manifest.current`.
+        """
         try:
-            return any(name.endswith((".sst", ".blob")) for name in os.listdir(self._path))
-        except FileNotFoundError:
-            return False
+            name = manifests.current(self._path)
+            if name is None:
+                return None
+            try:
+                stat = os.stat(os.path.join(self._path, name))
+            except FileNotFoundError:
+                return name, -1, -1
+            return name, stat.st_size, stat.st_mtime_ns
+        except OSError as error:
+            raise self._failure(error) from None
 
     def _guard(self, call: Callable[..., T], *args: object) -> T:
         """Calls into rocksdict, whose errors are plain `Exception`s."""
         try:
             return call(*args)
+        except HeliosError:
+            raise
         except Exception as error:  # noqa: BLE001
             raise self._failure(error) from None
 
@@ -450,10 +507,12 @@ class _Database:
     order of `FAMILIES`.
     """
 
-    __slots__ = ("_root", "families", "handles", "objects", "references")
+    __slots__ = ("_place", "_root", "families", "handles", "objects", "references")
 
-    def __init__(self, root: Rdict) -> None:
+    def __init__(self, root: Rdict, place: Place) -> None:
         self._root = root
+        # Files are opened by its name as long as the database is open.
+        self._place = place
         self.families: tuple[Rdict, ...] = tuple(map(root.get_column_family, FAMILIES))
         self.handles: tuple[ColumnFamily, ...] = tuple(map(root.get_column_family_handle, FAMILIES))
         self.objects, self.references, _ = self.families
@@ -540,6 +599,13 @@ def _page(
         step()
     cursor.status()
     return page
+
+
+def _make_directory(path: str) -> None:
+    try:  # noqa: SIM105 (contextlib is slow to import)
+        os.mkdir(path)
+    except FileExistsError:
+        pass
 
 
 def _batch() -> WriteBatch:

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -15,8 +16,9 @@ use crate::object::Kind;
 use crate::platform::{self, Stat};
 use crate::store::chunk;
 use crate::store::record::{Base, Chunk};
-use crate::store::ObjectReader;
+use crate::store::{Object, ObjectReader};
 use crate::threads;
+use crate::tree::node::{self, Keep, Replaced, Sink};
 use crate::tree::{Entry, EntryKind, Tree};
 use crate::vst::Vst;
 use crate::worktree::{self, Found, Index, Known, ScanOptions, Warning};
@@ -67,7 +69,6 @@ pub fn capture(
 ) -> Result<Capture> {
     engine.progress().begin(Phase::Scanning, 0);
     let status = worktree::status(root, options, index)?;
-    // An index whose tree cannot be loaded any more is no help; then everything is read.
     let tree = index.tree.map(|id| Tree::load(engine, &id)).transpose()?.unwrap_or_default();
     let mut capture = Capture {
         vst: Vst::new(tree, None, None),
@@ -147,7 +148,7 @@ fn read(
 
 /// The record of a blob, empty if it is known to be stored.
 fn encode(engine: &Engine, id: Id, bytes: &[u8], known: Option<Known>) -> Vec<u8> {
-    if engine.journal().contains(&id) {
+    if engine.journal_holds(&id, bytes) {
         return Vec::new();
     }
     let base = known.and_then(|known| match known.stat.size >= FETCH_BASE_BYTES_MIN {
@@ -294,6 +295,15 @@ impl Capture {
         Ok(())
     }
 
+    /// The id of the captured tree. It is only hashed: the capture serves for comparing, so that
+    /// what a stored tree has alike need not be read.
+    pub fn seal(&mut self) -> Result<Id> {
+        let root = self.vst.tree.root_mut();
+        let tree = node::seal(root, &mut Hashed)?;
+        node::settle(root, &mut Hashed);
+        Ok(tree)
+    }
+
     /// Tells the index what was seen; `tree` is stored and is what was captured.
     pub fn teach(self, index: &mut Index, tree: Id) {
         for (path, known) in self.learned {
@@ -316,6 +326,25 @@ impl Capture {
             }
         }
     }
+}
+
+/// Stores nothing.
+struct Hashed;
+
+impl Sink for Hashed {
+    fn directory(&mut self, _entries: u64) {}
+
+    fn blob(&mut self, _id: Id, _bytes: &Arc<[u8]>, _replaces: Option<Id>) -> Result<u8> {
+        Ok(0)
+    }
+
+    fn node(&mut self, _id: Id, _bytes: &[u8], _replaced: Option<&Replaced>) -> Result<u8> {
+        Ok(0)
+    }
+}
+
+impl Keep for Hashed {
+    fn keep(&mut self, _id: Id, _object: Object, _replaced: Option<Id>) {}
 }
 
 /// Reads a large file in pieces; its id and size.
@@ -376,7 +405,7 @@ pub fn is_as_known(root: &Path, path: &[u8], known: Option<Known>) -> bool {
 /// Stores a tree that no snapshot names: the index refers to it.
 pub fn store_tree(engine: &Engine, vst: &mut Vst) -> Result<Id> {
     let mut writer = Writer::new(engine);
-    let tree = crate::tree::node::seal(vst.tree.root_mut(), &mut writer)?;
+    let tree = node::seal(vst.tree.root_mut(), &mut writer)?;
     let is_bulk = writer.is_bulk();
     writer.flush()?;
     engine.settle(vst, is_bulk);

@@ -97,15 +97,19 @@ impl<'e> Writer<'e> {
     /// Whether memory knows that the object is stored. L2 is not asked: maintenance drops what it
     /// has already.
     pub fn knows(&self, id: &Id) -> bool {
-        self.in_frame.contains(id)
-            || self.engine.journal.contains(id)
-            || self.engine.cache.contains(id)
+        self.depth_of(id).is_some()
     }
 
     /// The length of the chain that stores a known object. Of one in this very frame it is not
-    /// known yet, so nothing is spliced from it.
-    fn depth_of(&self, id: &Id) -> u8 {
-        self.engine.nearby(id).map_or(record::DEPTH_MAX, |object| object.depth)
+    /// known yet, so nothing is spliced from it. What is there but cannot be read is not known: it
+    /// is written anew.
+    fn depth_of(&self, id: &Id) -> Option<u8> {
+        if self.in_frame.contains(id) {
+            return Some(record::DEPTH_MAX);
+        }
+        let engine = self.engine;
+        let is_there = engine.journal.contains(id) || engine.cache.contains(id);
+        is_there.then(|| engine.nearby(id).map(|object| object.depth)).flatten()
     }
 
     /// Adds an object's record, written by `put`, which gives the form that it chose.
@@ -135,8 +139,8 @@ impl<'e> Writer<'e> {
 
     /// Stores a blob that is in memory; the depth of its stored form.
     pub fn put_blob(&mut self, id: Id, bytes: &[u8], replaces: Option<Id>) -> Result<u8> {
-        if self.knows(&id) {
-            return Ok(self.depth_of(&id));
+        if let Some(depth) = self.depth_of(&id) {
+            return Ok(depth);
         }
         if bytes.len() > chunk::CHUNKED_BYTES_MIN {
             let mut chunks = Vec::new();
@@ -263,8 +267,8 @@ impl Sink for Writer<'_> {
 
     fn node(&mut self, id: Id, bytes: &[u8], replaced: Option<&Replaced>) -> Result<u8> {
         // A node that came back to an earlier state is known; asking costs less than writing it.
-        if self.in_frame.contains(&id) || self.engine.journal.contains(&id) {
-            return Ok(self.depth_of(&id));
+        if let Some(depth) = self.depth_of(&id) {
+            return Ok(depth);
         }
         let bulk = self.is_bulk();
         self.put(id, Kind::Tree, bytes.len(), |out| {

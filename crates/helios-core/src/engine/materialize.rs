@@ -10,7 +10,7 @@ use super::progress::Phase;
 use super::Engine;
 use crate::error::{Error, Result};
 use crate::id::Id;
-use crate::platform::Stat;
+use crate::platform::{self, Stat};
 use crate::store::chunk::CHUNKED_BYTES_MIN;
 use crate::store::record::Chunk;
 use crate::store::{Object, ObjectReader};
@@ -38,6 +38,8 @@ pub struct Selection {
 pub struct Materialized {
     pub files: u64,
     pub bytes: u64,
+    /// How many of the warnings tell of an entry that the file system did not take.
+    pub failed: u64,
     pub warnings: Vec<Warning>,
 }
 
@@ -49,25 +51,41 @@ struct Target<'a> {
     disk: Disk,
     donor: Option<&'a Donor>,
     done: &'a Done<'a>,
-    warnings: Mutex<Vec<Warning>>,
+    passed: Mutex<Passed>,
+}
+
+/// What was passed over.
+#[derive(Default)]
+struct Passed {
+    failed: u64,
+    warnings: Vec<Warning>,
 }
 
 impl Target<'_> {
-    fn pass_over_unsafe<T>(&self, path: &[u8], result: Result<T>) -> Result<Option<T>> {
-        match result {
-            Ok(done) => Ok(Some(done)),
-            Err(Error::UnsafePath { reason, .. }) => {
-                self.warnings.lock().push(Warning { path: path.to_vec(), reason });
-                Ok(None)
+    fn pass_over<T>(&self, path: &[u8], result: Result<T>) -> Result<Option<T>> {
+        let (reason, failed) = match result {
+            Ok(done) => return Ok(Some(done)),
+            Err(Error::UnsafePath { reason, .. }) => (reason, 0),
+            Err(Error::Io { source, .. }) if platform::refuses_entry(&source) => {
+                (format!("cannot be written: {source}"), 1)
             }
-            Err(error) => Err(error),
-        }
+            // Where names that differ in case only are one.
+            Err(Error::NotADirectory { .. } | Error::IsADirectory { .. }) => {
+                ("cannot be written: something else is there already".to_owned(), 1)
+            }
+            Err(error) => return Err(error),
+        };
+        let mut passed = self.passed.lock();
+        passed.failed += failed;
+        passed.warnings.push(Warning { path: path.to_vec(), reason });
+        Ok(None)
     }
 }
 
 impl Engine {
     /// Writes files of a snapshot into `out`, which must be empty or new. Nothing is written
-    /// outside of it: entries whose names are unsafe are left out with a warning.
+    /// outside of it: entries whose names are unsafe are left out with a warning, and so are those
+    /// that the file system does not take.
     pub fn materialize(
         &self,
         snapshot: &Id,
@@ -89,9 +107,9 @@ impl Engine {
     ) -> Result<Materialized> {
         let (directories, files) = self.select(tree, selection)?;
         std::fs::create_dir_all(out).map_err(|error| Error::io(out, error))?;
-        let target = Target { disk: Disk::new(out), donor, done, warnings: Mutex::default() };
+        let target = Target { disk: Disk::new(out), donor, done, passed: Mutex::default() };
         for (path, kind) in &directories {
-            if target.pass_over_unsafe(path, target.disk.create_directory(path))?.is_some() {
+            if target.pass_over(path, target.disk.create_directory(path))?.is_some() {
                 let entry = Entry { kind: *kind, id: Id::UNSEALED, size: 0 };
                 done(path, &entry, Stat::default());
             }
@@ -104,9 +122,9 @@ impl Engine {
                 .map(|batch| self.write_batch(&target, batch))
                 .try_reduce(|| (0, 0), |a, b| Ok((a.0 + b.0, a.1 + b.1)))
         })?;
-        let mut warnings = target.warnings.into_inner();
+        let Passed { failed, mut warnings } = target.passed.into_inner();
         warnings.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(Materialized { files: written.0, bytes: written.1, warnings })
+        Ok(Materialized { files: written.0, bytes: written.1, failed, warnings })
     }
 
     /// Directories and files to write, in path order.
@@ -186,7 +204,7 @@ impl Engine {
                 Some(object) => write_object(&target.disk, path, entry, object, false),
                 None => self.write_entry(&target.disk, path, entry, false),
             };
-            if let Some(stat) = target.pass_over_unsafe(path, result)? {
+            if let Some(stat) = target.pass_over(path, result)? {
                 done(path, entry, stat);
             }
         }
@@ -214,7 +232,7 @@ impl Engine {
         let write = |file: &mut dyn Write| -> Result<()> {
             self.each_chunk(&entry.id, &chunks, &mut |bytes| {
                 file.write_all(bytes)
-                    .map_err(|error| Error::io(crate::platform::path_from_bytes(path), error))
+                    .map_err(|error| Error::io(platform::path_from_bytes(path), error))
             })
         };
         let executable = entry.kind == EntryKind::Executable;

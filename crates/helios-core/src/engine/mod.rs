@@ -8,6 +8,8 @@ pub mod objects;
 mod populate;
 pub mod progress;
 pub mod refs;
+pub mod salvage;
+pub mod verify;
 pub mod worktree;
 
 use std::path::{Path, PathBuf};

@@ -5,13 +5,17 @@
 //! back after maintenance is written again, perhaps as a splice of what had been spliced from it.
 //! A chain that meets itself is therefore followed once more with L2's records, the older ones,
 //! before the journal's.
+//!
+//! Damage may have hit the record that counts, or what it is spliced from, while another record of
+//! the object is whole: a commit writes anew what it cannot read. So what cannot be read the usual
+//! way is looked for in every record that there is.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Engine;
 use crate::error::{Error, Result};
-use crate::id::Id;
+use crate::id::{Id, IdSet};
 use crate::object::Kind;
 use crate::store::record::{Chunk, Form, Record};
 use crate::store::{Object, ObjectReader};
@@ -33,6 +37,23 @@ struct Assembly {
 impl Assembly {
     fn of(id: Id, alone: bool) -> Assembly {
         Assembly { id, splices: Vec::new(), wanted: id, store_first: false, alone }
+    }
+}
+
+/// A recovery follows at most so many splices, which bounds its recursion.
+const ATTEMPTS_MAX: usize = 64;
+
+/// What a recovery may ask, and the objects that it has tried already.
+struct Attempts {
+    asks_store: bool,
+    /// A chunk is in any form but chunks.
+    is_chunk: bool,
+    met: IdSet,
+}
+
+impl Attempts {
+    fn new(asks_store: bool) -> Attempts {
+        Attempts { asks_store, is_chunk: false, met: IdSet::default() }
     }
 }
 
@@ -60,7 +81,7 @@ impl ObjectReader for Engine {
         }
         match self.assemble(Assembly::of(*id, true)) {
             Ok(Step::Done(object)) => Some(object),
-            _ => None,
+            _ => self.recover(id, &mut Attempts::new(false)),
         }
     }
 }
@@ -69,6 +90,13 @@ impl Engine {
     /// Objects in the order asked for. What is in L2 is fetched in batches, so that a thousand
     /// files cost a few calls.
     pub fn objects(&self, ids: &[Id]) -> Result<Vec<Object>> {
+        match self.objects_as_recorded(ids) {
+            Err(error) if error.is_damage() => ids.iter().map(|id| self.recovered(id)).collect(),
+            outcome => outcome,
+        }
+    }
+
+    fn objects_as_recorded(&self, ids: &[Id]) -> Result<Vec<Object>> {
         let mut done: HashMap<usize, Object> = HashMap::with_capacity(ids.len());
         let mut waiting = Vec::new();
         for (at, id) in ids.iter().enumerate() {
@@ -120,7 +148,7 @@ impl Engine {
             .collect()
     }
 
-    fn look_again(&self) -> Result<()> {
+    pub(super) fn look_again(&self) -> Result<()> {
         self.journal.refresh()?;
         match &self.store {
             Some(store) => store.refresh(),
@@ -217,6 +245,75 @@ impl Engine {
             false => self.cache.offer(id, object.clone()),
         }
         Ok(Step::Done(object))
+    }
+
+    /// Whether the journal has an object, which is `bytes`, and it can be read. L1 is left alone:
+    /// of many files that are read again it would hold the wrong ones.
+    pub(super) fn journal_holds(&self, id: &Id, bytes: &[u8]) -> bool {
+        let Ok(Some(stored)) = self.journal.record(id) else {
+            return false;
+        };
+        match Record::parse(&stored) {
+            Ok(record) if matches!(record.form, Form::Raw | Form::Zstd) => {
+                record.inflate().is_ok_and(|stored| stored == bytes)
+            }
+            _ => self.nearby(id).is_some(),
+        }
+    }
+
+    /// One object, by whatever record of it is whole.
+    fn recovered(&self, id: &Id) -> Result<Object> {
+        if let Some(object) = self.cache.get_quietly(id) {
+            return Ok(object);
+        }
+        let error = match self.objects_as_recorded(std::slice::from_ref(id)) {
+            Ok(mut found) => return found.pop().ok_or(Error::ObjectNotFound { id: *id }),
+            Err(error) if !error.is_damage() => return Err(error),
+            Err(error) => error,
+        };
+        let mut attempts = Attempts::new(true);
+        self.recover(id, &mut attempts).ok_or(match error {
+            // It names the store, but not the object.
+            Error::CorruptStore(reason) => Error::CorruptObject { id: *id, reason },
+            error => error,
+        })
+    }
+
+    /// Tries all records of an object, and of what they are spliced from.
+    fn recover(&self, id: &Id, attempts: &mut Attempts) -> Option<Object> {
+        if attempts.met.len() >= ATTEMPTS_MAX || !attempts.met.insert(*id) {
+            return None;
+        }
+        let mut records = self.journal.records(id);
+        if let (true, Some(store)) = (attempts.asks_store, &self.store) {
+            records.extend(store.records(&[*id]).ok().and_then(|mut found| found.pop().flatten()));
+        }
+        let object = records.iter().find_map(|bytes| {
+            let record = Record::parse(bytes).ok()?;
+            let (depth, bytes) = match record.form {
+                Form::Splice => {
+                    let splice = record.splice().ok()?;
+                    let base = self.recover(&splice.base, attempts)?;
+                    let depth = base.depth.saturating_add(1);
+                    (depth, splice.apply(&base.bytes, record.raw_len).ok()?)
+                }
+                Form::Chunks if attempts.is_chunk => return None,
+                Form::Chunks => {
+                    let mut whole = Vec::new();
+                    for chunk in record.chunks().ok()? {
+                        let asks_store = attempts.asks_store;
+                        let mut attempts = Attempts { is_chunk: true, ..Attempts::new(asks_store) };
+                        whole.extend_from_slice(&self.recover(&chunk.id, &mut attempts)?.bytes);
+                    }
+                    (0, whole)
+                }
+                Form::Raw | Form::Zstd => (0, record.inflate().ok()?),
+            };
+            let kind = record.kind;
+            (kind.id_of(&bytes) == *id).then(|| Object { kind, depth, bytes: Arc::from(bytes) })
+        })?;
+        self.cache.offer(*id, object.clone());
+        Some(object)
     }
 
     /// The stored record of an object, if it is chunked: the list of its chunks.

@@ -2,6 +2,9 @@
 //!
 //! Whoever holds a `Worktree` holds its lock. A file is overwritten or removed only if the index
 //! vouches that a stored snapshot has its content; ignored files are never touched.
+//!
+//! The index describes a stored tree. Where that tree is damaged the index is dropped: everything
+//! is read from disk, and a commit writes anew what cannot be read of it.
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
@@ -25,6 +28,8 @@ pub struct Worktree<'e> {
     pub(super) options: ScanOptions,
     index_path: PathBuf,
     pub(super) index: Index,
+    /// What could not be read of the tree that the index described.
+    damage: Option<Error>,
     // Unlocked when it is closed.
     _lock: Option<File>,
 }
@@ -64,16 +69,44 @@ impl<'e> Worktree<'e> {
                 Some(file)
             }
         };
-        let mut index = Index::load(&index_path)?;
-        // The index is a cache. One that refers to a tree that is gone cannot be built upon.
-        if index.tree.is_some_and(|tree| Tree::load(engine, &tree).is_err()) {
-            index = Index::default();
-        }
+        let index = Index::load(&index_path)?;
         let root = root.to_path_buf();
-        Ok(Worktree { engine, root, options, index_path, index, _lock: lock })
+        let mut worktree =
+            Worktree { engine, root, options, index_path, index, damage: None, _lock: lock };
+        let loaded = worktree.index.tree.map(|tree| Tree::load(engine, &tree));
+        if let Some(Err(error)) = loaded {
+            worktree.index = Index::default();
+            worktree.damage = Some(error);
+        }
+        Ok(worktree)
     }
 
-    fn capture(&self, writer: Option<&mut Writer<'_>>) -> Result<Capture> {
+    /// Drops an index whose tree is damaged; any other error is given back.
+    fn distrust(&mut self, error: Error) -> Result<()> {
+        if !error.is_damage() || self.index.tree.is_none() {
+            return Err(error);
+        }
+        self.index = Index::default();
+        self.damage = Some(error);
+        Ok(())
+    }
+
+    fn capture(&mut self, mut writer: Option<&mut Writer<'_>>) -> Result<Capture> {
+        let mut capture = match self.try_capture(writer.as_deref_mut()) {
+            Err(error) => {
+                self.distrust(error)?;
+                self.try_capture(writer)?
+            }
+            Ok(capture) => capture,
+        };
+        if let Some(damage) = &self.damage {
+            let reason = format!("{damage}; `commit` writes anew what is on disk");
+            capture.warnings.push(Warning { path: b".helios".to_vec(), reason });
+        }
+        Ok(capture)
+    }
+
+    fn try_capture(&self, writer: Option<&mut Writer<'_>>) -> Result<Capture> {
         capture::capture(self.engine, &self.root, &self.index, &self.options, writer)
     }
 
@@ -94,14 +127,19 @@ impl<'e> Worktree<'e> {
     pub fn status(&mut self, head: Option<Id>) -> Result<(Vec<Change>, Vec<Warning>)> {
         let mut capture = self.capture(None)?;
         let warnings = std::mem::take(&mut capture.warnings);
-        let tree = match head {
-            Some(id) => self.engine.tree(&id)?,
-            None => Tree::default(),
+        let tree = capture.seal()?;
+        let changes = match head {
+            Some(id) if self.engine.snapshot(&id)?.tree == tree => Vec::new(),
+            Some(id) => self.changes_since(&id, &capture).map_err(still_committable)?,
+            None => diff::trees(&Tree::default(), capture.vst.tree(), self.engine)?,
         };
-        let changes = diff::trees(&tree, capture.vst.tree(), self.engine)?;
         capture.teach_unchanged(&mut self.index);
         self.save_index()?;
         Ok((changes, warnings))
+    }
+
+    fn changes_since(&self, snapshot: &Id, capture: &Capture) -> Result<Vec<Change>> {
+        diff::trees(&self.engine.tree(snapshot)?, capture.vst.tree(), self.engine)
     }
 
     /// Commits what is on disk to a branch, which must still be at `base`, the snapshot that the
@@ -115,7 +153,10 @@ impl<'e> Worktree<'e> {
     ) -> Result<(Committed, Vec<Warning>)> {
         let start = Instant::now();
         let engine = self.engine;
-        let head = engine.vst(base, branch.map(refs::branch_ref).transpose()?)?;
+        // Not its tree, which the disk's takes the place of.
+        let tree_of = |id: Id| Ok((id, engine.snapshot(&id)?.tree));
+        let base = base.map(tree_of).transpose()?;
+        let head = Vst::new(Tree::default(), base, branch.map(refs::branch_ref).transpose()?);
         let mut writer = Writer::new(engine);
         let mut capture = self.capture(Some(&mut writer))?;
         let warnings = std::mem::take(&mut capture.warnings);
@@ -148,11 +189,15 @@ impl<'e> Worktree<'e> {
     pub fn restore(&mut self, target: &Id, paths: Option<&[Vec<u8>]>) -> Result<Restored> {
         let engine = self.engine;
         let target = engine.tree(target)?;
-        let Some(tree) = self.index.tree else {
-            return Err(Error::Refused("the worktree must be committed first".to_owned()));
+        let (mut vst, changes) = match self.changes_to(&target) {
+            Err(error) => {
+                let committed = self.index.tree;
+                self.distrust(error)?;
+                self.write_anew(committed)?;
+                self.changes_to(&target)?
+            }
+            found => found?,
         };
-        let mut vst = Vst::new(Tree::load(engine, &tree)?, None, None);
-        let changes = diff::trees(vst.tree(), &target, engine)?;
         let changes = chosen(changes, paths);
         let mut restore = Restore {
             engine,
@@ -172,9 +217,34 @@ impl<'e> Worktree<'e> {
         outcome.map(|()| result)
     }
 
+    /// The tree that the index describes, and what differs in the target.
+    fn changes_to(&self, target: &Tree) -> Result<(Vst, Vec<Change>)> {
+        let Some(tree) = self.index.tree else {
+            return Err(Error::Refused("the worktree must be committed first".to_owned()));
+        };
+        let vst = Vst::new(Tree::load(self.engine, &tree)?, None, None);
+        let changes = diff::trees(vst.tree(), target, self.engine)?;
+        Ok((vst, changes))
+    }
+
+    /// Stores all that is on disk, which must be the tree that was committed.
+    fn write_anew(&mut self, committed: Option<Id>) -> Result<()> {
+        let mut writer = Writer::new(self.engine);
+        let mut capture = self.capture(Some(&mut writer))?;
+        writer.flush()?;
+        let tree = capture::store_tree(self.engine, &mut capture.vst)?;
+        if committed != Some(tree) {
+            let reason = "the files changed while they were being restored; try again";
+            return Err(Error::Refused(reason.to_owned()));
+        }
+        capture.teach(&mut self.index, tree);
+        Ok(())
+    }
+
     /// What `restore` would do.
     pub fn restore_plan(&mut self, target: &Id, paths: Option<&[Vec<u8>]>) -> Result<Restored> {
-        let capture = self.capture(None)?;
+        let mut capture = self.capture(None)?;
+        capture.seal()?;
         let target = self.engine.tree(target)?;
         let changes = diff::trees(capture.vst.tree(), &target, self.engine)?;
         let mut result = Restored { warnings: capture.warnings, ..Restored::default() };
@@ -186,6 +256,17 @@ impl<'e> Worktree<'e> {
         }
         Ok(result)
     }
+}
+
+/// Says of damage in the last snapshot what can be done beside it.
+fn still_committable(error: Error) -> Error {
+    let (id, reason) = match error {
+        Error::ObjectNotFound { id } => (id, "it is missing".to_owned()),
+        Error::CorruptObject { id, reason } => (id, reason),
+        other => return other,
+    };
+    let reason = format!("{reason}; `commit` still snapshots what is on disk");
+    Error::CorruptObject { id, reason }
 }
 
 /// The changes at or below the given paths.

@@ -3,8 +3,9 @@
 //! One per segment, because a map of everything would stop a commit for milliseconds when it grows,
 //! and again when maintenance has moved a segment away. The oldest segment is asked first, for the
 //! first record of an object is the one that counts: later ones may be spliced from what rests on
-//! it.
+//! it. The others are kept in mind for when that one cannot be read.
 
+use std::collections::hash_map::Entry;
 use std::collections::BTreeMap;
 
 use crate::id::{Id, IdMap};
@@ -24,6 +25,8 @@ pub struct Location {
 #[derive(Default)]
 pub struct Locations {
     by_segment: BTreeMap<u64, IdMap<Location>>,
+    /// Further records of an object in a segment that had one already: few, or none.
+    further: IdMap<Vec<(u64, Location)>>,
 }
 
 impl Locations {
@@ -33,12 +36,22 @@ impl Locations {
         segments.find_map(|(number, map)| map.get(id).map(|location| (*number, *location)))
     }
 
+    /// All records of an object.
+    pub fn all(&self, id: &Id) -> Vec<(u64, Location)> {
+        let first =
+            self.by_segment.iter().filter_map(|(number, map)| Some((*number, *map.get(id)?)));
+        first.chain(self.further.get(id).into_iter().flatten().copied()).collect()
+    }
+
     pub fn contains(&self, id: &Id) -> bool {
         self.by_segment.values().any(|map| map.contains_key(id))
     }
 
     pub fn insert(&mut self, segment: u64, id: Id, location: Location) {
-        self.by_segment.entry(segment).or_default().entry(id).or_insert(location);
+        match self.by_segment.entry(segment).or_default().entry(id) {
+            Entry::Vacant(place) => drop(place.insert(location)),
+            Entry::Occupied(_) => self.further.entry(id).or_default().push((segment, location)),
+        }
     }
 
     /// Makes room for a segment that is about to be filled, all at once. The one before is full: a
@@ -55,6 +68,10 @@ impl Locations {
     /// Forgets all segments but those that `keep` names.
     pub fn retain(&mut self, keep: impl Fn(u64) -> bool) {
         self.by_segment.retain(|number, _| keep(*number));
+        self.further.retain(|_, found| {
+            found.retain(|(number, _)| keep(*number));
+            !found.is_empty()
+        });
     }
 
     /// Records in all segments; an object that has several counts for each.

@@ -11,6 +11,7 @@
 
 mod append;
 pub mod frame;
+mod frames;
 mod locations;
 mod lock;
 mod replay;
@@ -28,6 +29,8 @@ use crate::error::{Error, Result};
 use crate::id::Id;
 use crate::object::Kind;
 pub use append::Append;
+pub use frames::Frame;
+use locations::Location;
 use lock::Lock;
 pub use replay::Damage;
 use replay::State;
@@ -173,9 +176,18 @@ impl Journal {
                 None => return Ok(None),
             }
         };
-        let mut bytes = vec![0; location.len as usize];
-        segment.read_exact_at(&mut bytes, location.offset.into())?;
-        Ok(Some(bytes))
+        read_record(&segment, location).map(Some)
+    }
+
+    /// All records of an object that can be read from their segments.
+    pub fn records(&self, id: &Id) -> Vec<Vec<u8>> {
+        let found: Vec<(Arc<Segment>, Location)> = {
+            let state = self.state.read();
+            let all = state.locations.all(id).into_iter();
+            all.filter_map(|(number, at)| Some((Arc::clone(state.segments.get(&number)?), at)))
+                .collect()
+        };
+        found.iter().filter_map(|(segment, at)| read_record(segment, *at).ok()).collect()
     }
 
     /// Ids of a kind whose hexadecimal form starts with `hex` (lower case).
@@ -205,6 +217,12 @@ impl Journal {
             .sum();
         (sealed + state.tail, state.locations.len())
     }
+}
+
+fn read_record(segment: &Segment, location: Location) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; location.len as usize];
+    segment.read_exact_at(&mut bytes, location.offset.into())?;
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -94,6 +94,7 @@ impl Journal {
             let generation = state.generation + 1;
             *state = State { segments, generation, ..State::default() };
             state.begin(first);
+            state.damage.extend(state.segments.values().filter_map(|each| header_damage(each)));
             if self.follow(state)? {
                 return self.compare_with_synced(state, directory);
             }
@@ -165,6 +166,7 @@ impl Journal {
                     false => Ok(Successor::Moved),
                 };
             };
+            state.damage.extend(header_damage(&segment));
             state.segments.insert(next, Arc::new(segment));
         }
         state.begin(next);
@@ -253,6 +255,11 @@ impl Journal {
         }
         Ok(sealed)
     }
+}
+
+fn header_damage(segment: &Segment) -> Option<Damage> {
+    let damage = Damage { segment: segment.number, offset: 0, len: segment::HEADER_LEN };
+    segment.is_header_damaged.then_some(damage)
 }
 
 /// Drops what is known of segments that maintenance has moved into L2 and deleted.

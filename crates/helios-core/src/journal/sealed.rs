@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use super::frame::{self, Item};
-use super::replay::{forget_moved, intact_frame, next_intact, State};
+use super::replay::{forget_moved, State};
 use super::segment::{self, Segment};
 use super::{Damage, Journal, Position};
 use crate::error::{Error, Result};
@@ -44,45 +43,24 @@ impl Journal {
 
     /// The frames of a sealed segment; damaged stretches are left out.
     pub fn sealed_frames(&self, number: u64) -> Result<Vec<SealedFrame>> {
-        let segment = self.state.read().segments.get(&number).cloned();
-        let Some(segment) = segment else {
-            return Ok(Vec::new());
-        };
         let mut frames = Vec::new();
-        each_frame(&segment, |position, frame| {
-            let mut found = SealedFrame { position, objects: Vec::new(), operation: None };
-            for item in frame::items(frame) {
-                match item? {
-                    Item::Object { id, record, .. } => found.objects.push((id, record.to_vec())),
-                    Item::Operation { bytes } => found.operation = Some(bytes.to_vec()),
-                    Item::Seal { .. } => {}
-                }
-            }
-            frames.push(found);
+        self.each_frame(number, &mut |frame| {
+            frames.push(SealedFrame {
+                position: frame.position,
+                objects: frame.objects.iter().map(|(id, record)| (*id, record.to_vec())).collect(),
+                operation: frame.operation.map(<[u8]>::to_vec),
+            });
             Ok(())
         })?;
         Ok(frames)
     }
 
-    /// Numbers of all segments, oldest first; the last is the one that is appended to.
-    pub fn segment_numbers(&self) -> Vec<u64> {
-        self.state.read().segments.keys().copied().collect()
-    }
-
     /// The operations of any segment and their positions, oldest first. None of a segment that
     /// maintenance has moved: then L2 has them.
     pub fn operations(&self, number: u64) -> Result<Vec<(Position, Vec<u8>)>> {
-        let segment = self.state.read().segments.get(&number).cloned();
-        let Some(segment) = segment else {
-            return Ok(Vec::new());
-        };
         let mut operations = Vec::new();
-        each_frame(&segment, |position, frame| {
-            for item in frame::items(frame) {
-                if let Item::Operation { bytes } = item? {
-                    operations.push((position, bytes.to_vec()));
-                }
-            }
+        self.each_frame(number, &mut |frame| {
+            operations.extend(frame.operation.map(|bytes| (frame.position, bytes.to_vec())));
             Ok(())
         })?;
         Ok(operations)
@@ -106,30 +84,6 @@ impl Journal {
             Ok(())
         })
     }
-}
-
-/// Visits the intact frames of a segment and their positions, in order.
-fn each_frame(
-    segment: &Segment,
-    mut visit: impl FnMut(Position, &[u8]) -> Result<()>,
-) -> Result<()> {
-    let mut bytes = vec![0; segment.byte_len()? as usize];
-    // One that is appended to may shrink, when a writer cuts off a torn tail.
-    let read = segment.read_at(&mut bytes, 0)?;
-    let bytes = &bytes[..read];
-    let mut at = segment::HEADER_LEN as usize;
-    while at < bytes.len() {
-        let Some(frame) = intact_frame(&bytes[at..]) else {
-            match next_intact(&bytes[at..]) {
-                Some(skip) => at += skip,
-                None => break,
-            }
-            continue;
-        };
-        visit((segment.number, at as u64), frame)?;
-        at += frame.len();
-    }
-    Ok(())
 }
 
 /// What lies in `lost/`: `SEGMENT.journal`, or `SEGMENT-OFFSET.torn`, in hexadecimal digits.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use parking_lot::RwLock;
 
+use super::frame;
 use crate::error::{Error, Result};
 use crate::platform;
 
@@ -21,6 +22,8 @@ enum Storage {
 
 pub struct Segment {
     pub number: u64,
+    /// The header is not what it was, but a frame follows it: what it held is known anyway.
+    pub is_header_damaged: bool,
     storage: Storage,
 }
 
@@ -42,7 +45,8 @@ fn header() -> [u8; HEADER_LEN as usize] {
 
 impl Segment {
     pub fn in_memory(number: u64) -> Segment {
-        Segment { number, storage: Storage::Memory(RwLock::new(header().to_vec())) }
+        let storage = Storage::Memory(RwLock::new(header().to_vec()));
+        Segment { number, is_header_damaged: false, storage }
     }
 
     /// Creates the file, or takes over one that a crash left empty.
@@ -57,7 +61,7 @@ impl Segment {
             .open(&path)
             .map_err(fail)?;
         platform::write_all_at(&file, &header(), 0).map_err(fail)?;
-        Ok(Segment { number, storage: Storage::File { file, path } })
+        Ok(Segment { number, is_header_damaged: false, storage: Storage::File { file, path } })
     }
 
     /// Opens an existing segment; `None` if the file is gone (maintenance moved it).
@@ -70,21 +74,27 @@ impl Segment {
         };
         let mut found = [0; HEADER_LEN as usize];
         let len = platform::read_at(&file, &mut found, 0).map_err(|e| Error::io(&path, e))?;
+        let mut is_header_damaged = false;
         // A shorter header is a segment whose creation a crash cut off: it holds no frame yet.
         if len == found.len() {
             let mut version = [0; 4];
             version.copy_from_slice(&found[8..12]);
             let version = u32::from_le_bytes(version);
             if found[..8] != MAGIC {
-                let reason = "not a journal segment".to_owned();
-                return Err(Error::CorruptJournal { segment: number, offset: 0, reason });
-            }
-            if version > VERSION {
+                let mut next = [0; frame::MAGIC.len()];
+                let read = platform::read_at(&file, &mut next, HEADER_LEN);
+                read.map_err(|error| Error::io(&path, error))?;
+                if next != frame::MAGIC {
+                    let reason = "not a journal segment".to_owned();
+                    return Err(Error::CorruptJournal { segment: number, offset: 0, reason });
+                }
+                is_header_damaged = true;
+            } else if version > VERSION {
                 let name = path.display().to_string();
                 return Err(Error::FormatTooNew(name, version.into(), VERSION.into()));
             }
         }
-        Ok(Some(Segment { number, storage: Storage::File { file, path } }))
+        Ok(Some(Segment { number, is_header_damaged, storage: Storage::File { file, path } }))
     }
 
     fn fail(&self, error: io::Error) -> Error {

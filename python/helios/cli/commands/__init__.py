@@ -24,6 +24,10 @@ COMMANDS = {
     "cat": "write out a file of a snapshot",
     "materialize": "write a snapshot to a directory of its own",
     "stats": "show latencies, sizes, cache and savings",
+    "verify": "check all that is stored, and repair it",
     "maintenance": "move the journal into the L2 store",
     "completion": "print a completion script for a shell",
 }
+
+ALIASES = {"fsck": "verify"}
+"""Other names of commands."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from helios.cli.quantity import counted, duration, size
 from helios.cli.quoting import quoted, subject
 from helios.cli.snapshots import short
-from helios.errors import NotARepository
+from helios.errors import Corruption, NotARepository
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -105,9 +105,13 @@ def _tell(context: Context, repository: Repository, snapshot: Snapshot, branch: 
 
 
 def _what(repository: Repository, snapshot: Snapshot) -> str:
-    """What the snapshot changes, or what the first one holds."""
-    if not snapshot.parents:
-        return counted(len(repository.vst(snapshot)), "file")
-    from helios.cli.changes import Changes, summary
+    """What the snapshot changes; what it holds if there is nothing to compare it with."""
+    if snapshot.parents:
+        from helios.cli.changes import Changes, summary
 
-    return summary(Changes(repository.diff(snapshot.parents[0], snapshot)))
+        try:
+            return summary(Changes(repository.diff(snapshot.parents[0], snapshot)))
+        except Corruption:
+            # What came before is damaged; a warning has said so, and this snapshot is whole.
+            pass
+    return counted(len(repository.vst(snapshot)), "file")

@@ -1,16 +1,18 @@
 """`materialize`: writes a snapshot elsewhere. JSON: `materialized` (the snapshot's id), `out`,
-`files`, `bytes`."""
+`files`, `bytes`, `failed` (entries that the file system did not take)."""
 
 from __future__ import annotations
 
 from helios.cli.quantity import counted, size
 from helios.cli.quoting import quoted
 from helios.cli.snapshots import short
+from helios.errors import StorageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from helios.cli.arguments import Declarations
     from helios.cli.context import Context
+    from helios.repository.repository import Materialized
 
 DESCRIPTION = """\
 Write the files of a snapshot to a directory that is new or empty. The repository and the
@@ -58,13 +60,19 @@ def run(context: Context) -> int:
                     "out": out,
                     "files": materialized.files,
                     "bytes": materialized.bytes,
+                    "failed": materialized.failed,
                 }
             )
-            return 0
+            return _code(materialized)
         context.tell_warnings()
         shown = context.terminal.paint(short(materialized.snapshot), "id")
         context.say(
             f"Wrote {shown} to {quoted(out)}: "
             f"{counted(materialized.files, 'file')}, {size(materialized.bytes)}"
         )
-    return 0
+    return _code(materialized)
+
+
+def _code(materialized: Materialized) -> int:
+    """Not 0 if something is missing that the snapshot holds and the file system does not take."""
+    return StorageError.exit_code if materialized.failed else 0
