@@ -14,7 +14,7 @@ code  meaning
 1     differences or conflicts, where that was the question (no error)
 2     usage: an argument is malformed (`InvalidInput`)
 3     not a repository (`NotARepository`)
-4     the revision or path names nothing, or not one thing (`RevisionError`, `PathError`)
+4     a revision, operation or path names not one thing (`RevisionError`, `PathError`)
 5     somebody else was first (`Conflict`)
 6     an object is corrupt or missing (`Corruption`)
 7     read-only, or no permission (`ReadOnlyRepository`)
@@ -106,7 +106,7 @@ class NotARepository(HeliosError, FileNotFoundError):
 
 
 class RevisionError(HeliosError, LookupError):
-    """A revision does not name exactly one snapshot: name another."""
+    """A revision does not name exactly one snapshot, or one operation: name another."""
 
     code = "revision"
     exit_code = 4
@@ -128,6 +128,24 @@ class Collected(RevisionError):
     """Gc has dropped the snapshot, as the repository's policy says: name one that is kept."""
 
     code = "collected"
+
+
+class UnknownOperation(RevisionError):
+    """No operation has this id."""
+
+    code = "unknown-operation"
+
+
+class AmbiguousOperation(RevisionError):
+    """A prefix fits several operations: give more digits."""
+
+    code = "ambiguous-operation"
+
+
+class NothingToUndo(RevisionError):
+    """No operation is there that could be undone or redone."""
+
+    code = "nothing-to-undo"
 
 
 class PathError(HeliosError):
@@ -197,7 +215,7 @@ class BranchMoved(Conflict):
 
 
 class BranchExists(Conflict, FileExistsError):
-    """A branch of this name is there already."""
+    """A branch or a tag of this name is there already."""
 
     code = "branch-exists"
 

@@ -33,16 +33,16 @@ def test_not_a_repository(run: Run) -> None:
 @pytest.mark.parametrize(
     ("revision", "about"),
     [
-        ("nope", "no snapshot or branch is called"),
+        ("nope", "no snapshot, branch or tag is called"),
         ("0" * 64, "there is no snapshot"),
         ("0" * 63, "begins with"),
         ("abc", "at least 4 digits"),
         ("@~9", "no parent"),
         ("main~x", "a number"),
         ("", "''"),
-        ("../../etc", "no snapshot or branch"),
-        ("\x1b[31m", "no snapshot or branch"),
-        ("\udcff", "no snapshot or branch"),
+        ("../../etc", "no snapshot, branch or tag"),
+        ("\x1b[31m", "no snapshot, branch or tag"),
+        ("\udcff", "no snapshot, branch or tag"),
     ],
 )
 @pytest.mark.usefixtures("history")

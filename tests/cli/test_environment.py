@@ -11,6 +11,7 @@ import pytest
 from helios.cli import environment as variables
 from helios.cli.git_config import entries, last_value
 from helios.errors import Usage
+from helios.repository.account import user_at_host
 
 if TYPE_CHECKING:
     from cli.conftest import Run
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 def test_the_author(monkeypatch: pytest.MonkeyPatch) -> None:
     assert variables.author() == "Ada Lovelace <ada@example.org>"
     monkeypatch.delenv("HELIOS_AUTHOR")
-    assert variables.author() == variables.user_at_host()
-    assert "@" in variables.user_at_host()
+    assert variables.author() == user_at_host()
+    assert "@" in user_at_host()
     monkeypatch.setenv("GIT_AUTHOR_EMAIL", "g@example.org")
     assert variables.author() == "g@example.org"
     monkeypatch.setenv("GIT_AUTHOR_NAME", "Grace")
@@ -32,7 +33,7 @@ def test_an_account_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
         raise KeyError
 
     monkeypatch.setattr("pwd.getpwuid", unknown)
-    assert variables.user_at_host().startswith(f"{os.getuid()}@")
+    assert user_at_host().startswith(f"{os.getuid()}@")
 
 
 @pytest.mark.parametrize(

@@ -37,8 +37,7 @@ pub struct Vst {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
     pub name: Vec<u8>,
-    pub kind: EntryKind,
-    pub size: u64,
+    pub entry: Entry,
 }
 
 impl Vst {
@@ -246,8 +245,7 @@ impl Vst {
         };
         let mut listed = Vec::with_capacity(node.count() as usize);
         directory::each(&node, reader, &mut |leaf, item| {
-            let Entry { kind, size, .. } = leaf.entry(item)?;
-            listed.push(Listed { name: leaf.name(item).to_vec(), kind, size });
+            listed.push(Listed { name: leaf.name(item).to_vec(), entry: leaf.entry(item)? });
             Ok(())
         })?;
         Ok(listed)

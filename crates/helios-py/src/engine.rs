@@ -7,11 +7,14 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
+use helios_core::engine::commit::{now_us, CommitOptions};
 use helios_core::engine::materialize::Selection;
 use helios_core::engine::progress::Phase;
 use helios_core::engine::{self, refs};
+use helios_core::error::Error;
 use helios_core::id::Id;
-use helios_core::journal::Durability;
+use helios_core::journal::frame::{Operation, RefChange};
+use helios_core::journal::{Durability, Position};
 use helios_core::metrics::Counter;
 use helios_core::object::Kind;
 use helios_core::store::RecordSource;
@@ -19,9 +22,9 @@ use helios_core::worktree::ScanOptions;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict, PyList};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 
-use crate::convert::{parse_id, Text};
+use crate::convert::{parse_id, text_to_python, Text};
 use crate::diff::Diff;
 use crate::errors::Failure;
 use crate::gc::Collection;
@@ -33,11 +36,20 @@ use crate::worktree::{warnings_to_python, Warned, Worktree};
 /// This many sealed segments (of 4 MiB) wait in the journal before maintenance is started.
 const SEALED_SEGMENTS_MAX: usize = 4;
 
+/// Name, old and new value of a ref.
+type Changed<'py> = (Bound<'py, PyString>, Option<String>, Option<String>);
+/// Position and bytes of an operation.
+type Encoded<'py> = (Position, Bound<'py, PyBytes>);
+/// Time, actor, command, changes.
+type Decoded<'py> = (i64, Bound<'py, PyString>, Bound<'py, PyString>, Vec<Changed<'py>>);
+
 /// What an engine and its VSTs share.
 pub struct Shared {
     pub engine: Arc<engine::Engine>,
     pub author: Vec<u8>,
-    pub actor: Vec<u8>,
+    actor: String,
+    /// What the operation log calls whatever is done; if empty, each call has its own name.
+    command: String,
     /// Turns any name of a snapshot into a full id: a Python callable.
     resolver: PyOnceLock<Py<PyAny>>,
     /// The command that runs maintenance in a process of its own.
@@ -48,6 +60,23 @@ pub struct Shared {
 impl Shared {
     pub fn waits_for_disk(&self) -> bool {
         self.engine.journal().durability() == Durability::Disk
+    }
+
+    /// Who acts now, as the operation log has it: also from which process, which may be a fork of
+    /// the one that opened the repository, and in which worktree.
+    pub fn actor(&self, worktree: Option<&str>) -> Vec<u8> {
+        let mut actor = format!("{} pid={}", self.actor, std::process::id());
+        if let Some(name) = worktree {
+            actor.push_str(" worktree=");
+            actor.push_str(name);
+        }
+        actor.into_bytes()
+    }
+
+    /// The command for the operation log.
+    pub fn command(&self, name: &str) -> Vec<u8> {
+        let command = if self.command.is_empty() { name } else { &self.command };
+        command.as_bytes().to_vec()
     }
 
     /// The snapshot that a `Snapshot` or a string names.
@@ -64,13 +93,16 @@ impl Shared {
         }
     }
 
-    /// The ref of a branch that must not exist.
+    /// The ref of a branch that must not exist, nor a tag of that name.
     pub fn new_branch(&self, py: Python<'_>, name: &str) -> PyResult<Vec<u8>> {
         let reference = refs::branch_ref(name).map_err(Failure::from)?;
-        if self.engine.reference(&reference).map_err(Failure::from)?.is_some() {
-            let class = py.import("helios.errors")?.getattr("BranchExists")?;
-            let message = format!("branch {name:?} exists already");
-            return Err(PyErr::from_value(class.call1((message,))?));
+        let tag = refs::tag_ref(name).map_err(Failure::from)?;
+        for (kind, taken) in [("branch", &reference), ("tag", &tag)] {
+            if self.engine.reference(taken).map_err(Failure::from)?.is_some() {
+                let class = py.import("helios.errors")?.getattr("BranchExists")?;
+                let message = format!("{kind} {name:?} exists already");
+                return Err(PyErr::from_value(class.call1((message,))?));
+            }
         }
         Ok(reference)
     }
@@ -129,10 +161,12 @@ impl Engine {
     fn wrap(
         engine: engine::Engine,
         author: Text,
-        actor: Text,
+        (actor, command): (Text, Text),
         maintenance: Option<Vec<OsString>>,
     ) -> Engine {
-        let (author, actor) = (author.0.into_bytes(), actor.0.into_bytes());
+        let author = author.0.into_bytes();
+        // A line each in the operation log.
+        let [actor, command] = [actor, command].map(|text| text.0.replace(['\n', '\r'], " "));
         let in_maintenance = Arc::new(AtomicBool::new(false));
         let engine = Arc::new(engine);
         let resolver = PyOnceLock::new();
@@ -141,6 +175,7 @@ impl Engine {
                 engine,
                 author,
                 actor,
+                command,
                 resolver,
                 maintenance,
                 in_maintenance,
@@ -166,7 +201,9 @@ impl Engine {
     }
 
     #[staticmethod]
-    #[pyo3(signature = (directory, *, durability, cache_bytes, store, author, actor, maintenance))]
+    #[pyo3(signature = (
+        directory, *, durability, cache_bytes, store, author, actor, command, maintenance
+    ))]
     #[allow(clippy::too_many_arguments)]
     fn open(
         py: Python<'_>,
@@ -176,6 +213,7 @@ impl Engine {
         store: Option<Py<PyAny>>,
         author: Text,
         actor: Text,
+        command: Text,
         maintenance: Option<Vec<OsString>>,
     ) -> PyResult<Engine> {
         let durability = durability_of(durability)?;
@@ -183,14 +221,14 @@ impl Engine {
         let engine = py.detach(|| {
             engine::Engine::open(&directory, durability, cache_bytes, store).map_err(Failure::from)
         })?;
-        Ok(Engine::wrap(engine, author, actor, maintenance))
+        Ok(Engine::wrap(engine, author, (actor, command), maintenance))
     }
 
     #[staticmethod]
     #[pyo3(signature = (*, cache_bytes, store, author, actor))]
     fn memory(cache_bytes: usize, store: Option<Py<PyAny>>, author: Text, actor: Text) -> Engine {
         let engine = engine::Engine::in_memory(cache_bytes, source(store));
-        Engine::wrap(engine, author, actor, None)
+        Engine::wrap(engine, author, (actor, Text::default()), None)
     }
 
     /// Says how names of snapshots are turned into full ids; once.
@@ -216,6 +254,13 @@ impl Engine {
         Ok(Snapshot::new(id, self.core().snapshot(&id).map_err(Failure::from)?))
     }
 
+    /// Many snapshots, in order.
+    fn snapshots(&self, ids: Vec<String>) -> PyResult<Vec<Snapshot>> {
+        let ids = ids.iter().map(|id| parse_id(id)).collect::<Result<Vec<Id>, Failure>>()?;
+        let found = self.core().snapshots(&ids).map_err(Failure::from)?;
+        Ok(ids.into_iter().zip(found).map(|(id, found)| Snapshot::new(id, found)).collect())
+    }
+
     /// The snapshot id of a branch.
     fn branch(&self, name: Text) -> PyResult<Option<String>> {
         let reference = refs::branch_ref(&name.0).map_err(Failure::from)?;
@@ -223,25 +268,137 @@ impl Engine {
         Ok(id.map(|id| id.to_hex()))
     }
 
-    /// All branches, by name.
-    fn branches(&self) -> PyResult<BTreeMap<String, String>> {
-        let branches = self.core().branches().map_err(Failure::from)?;
-        Ok(branches.into_iter().map(|(name, id)| (name, id.to_hex())).collect())
+    /// The snapshot id of a tag.
+    fn tag(&self, name: Text) -> PyResult<Option<String>> {
+        let reference = refs::tag_ref(&name.0).map_err(Failure::from)?;
+        let id = self.core().reference(&reference).map_err(Failure::from)?;
+        Ok(id.map(|id| id.to_hex()))
     }
 
-    /// Moves a branch by compare-and-swap; `None` is "does not exist".
-    fn move_branch(
+    /// The snapshot id of any ref, by its full name.
+    fn reference(&self, name: &str) -> PyResult<Option<String>> {
+        let id = self.core().reference(name.as_bytes()).map_err(Failure::from)?;
+        Ok(id.map(|id| id.to_hex()))
+    }
+
+    /// Refs whose names begin with `prefix`, by the rest of their names: the first `limit`.
+    #[pyo3(signature = (prefix, limit = None))]
+    fn references<'py>(
         &self,
-        name: &str,
-        old: Option<&str>,
-        new: Option<&str>,
+        py: Python<'py>,
+        prefix: &str,
+        limit: Option<usize>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let limit = limit.unwrap_or(usize::MAX);
+        let found = self.core().references(prefix.as_bytes(), limit).map_err(Failure::from)?;
+        let references = PyDict::new(py);
+        for (name, id) in found {
+            references.set_item(text_to_python(py, &name), id.to_hex())?;
+        }
+        Ok(references)
+    }
+
+    /// Changes refs (full name, old, new; `None` is "does not exist"), all of them or none, and
+    /// gives the operation's id. `notes` are lines about it beside the command.
+    #[pyo3(signature = (changes, command, *, notes, worktree))]
+    fn operate(
+        &self,
+        changes: Vec<(String, Option<String>, Option<String>)>,
         command: &str,
-    ) -> PyResult<()> {
-        let old = old.map(parse_id).transpose()?;
-        let new = new.map(parse_id).transpose()?;
-        let actor = &self.shared.actor;
-        let moved = self.core().move_branch(name, old, new, actor, command.as_bytes());
-        Ok(moved.map_err(Failure::from)?)
+        notes: Vec<String>,
+        worktree: Option<&str>,
+    ) -> PyResult<String> {
+        let id = |text: Option<String>| text.map(|text| parse_id(&text)).transpose();
+        let mut command = self.shared.command(command);
+        for note in notes {
+            command.push(b'\n');
+            command.extend_from_slice(note.as_bytes());
+        }
+        let changes: Result<Vec<RefChange>, Failure> = changes
+            .into_iter()
+            .map(|(name, old, new)| {
+                Ok(RefChange { name: name.into_bytes(), old: id(old)?, new: id(new)? })
+            })
+            .collect();
+        let operation = Operation {
+            time_us: now_us(),
+            actor: self.shared.actor(worktree),
+            command,
+            changes: changes?,
+        };
+        Ok(self.core().operate(operation).map_err(Failure::from)?)
+    }
+
+    /// Numbers of the journal's segments, oldest first.
+    fn journal_segments(&self) -> PyResult<Vec<u64>> {
+        self.core().refresh().map_err(Failure::from)?;
+        Ok(self.core().journal().segment_numbers())
+    }
+
+    /// Positions and bytes of the operations in a segment of the journal, oldest first.
+    fn journal_operations<'py>(
+        &self,
+        py: Python<'py>,
+        segment: u64,
+    ) -> PyResult<Vec<Encoded<'py>>> {
+        let journal = self.core().journal();
+        let found = py.detach(|| journal.operations(segment).map_err(Failure::from))?;
+        Ok(found
+            .into_iter()
+            .map(|(position, bytes)| (position, PyBytes::new(py, &bytes)))
+            .collect())
+    }
+
+    /// The id of an operation at a position in the journal.
+    #[staticmethod]
+    fn operation_id(position: (u64, u64), operation: &[u8]) -> String {
+        refs::operation_id(position, operation)
+    }
+
+    /// An operation's time in microseconds, actor, command, and changes: name, old, new.
+    #[staticmethod]
+    fn decode_operation<'py>(py: Python<'py>, operation: &[u8]) -> PyResult<Decoded<'py>> {
+        let operation = Operation::decode(operation).map_err(Failure::from)?;
+        let changes = operation.changes.into_iter().map(|change| {
+            let hex = |id: Option<Id>| id.map(|id| id.to_hex());
+            (text_to_python(py, &change.name), hex(change.old), hex(change.new))
+        });
+        Ok((
+            operation.time_us,
+            text_to_python(py, &operation.actor),
+            text_to_python(py, &operation.command),
+            changes.collect(),
+        ))
+    }
+
+    /// Makes a snapshot of a tree that is stored already, and moves no branch there.
+    fn store_snapshot(&self, tree: &str, parents: Vec<String>, message: Text) -> PyResult<String> {
+        let parents: Result<Vec<Id>, Failure> =
+            parents.iter().map(|parent| parse_id(parent)).collect();
+        let options = CommitOptions {
+            message: message.0.into(),
+            author: self.shared.author.clone(),
+            ..CommitOptions::default()
+        };
+        let stored = self.core().store_snapshot(parse_id(tree)?, parents?, &options);
+        Ok(stored.map_err(Failure::from)?.to_hex())
+    }
+
+    /// Gives the content of a blob to `write` in pieces. Raises `CorruptObject` behind the last
+    /// one if they are not the blob.
+    fn write_blob(&self, py: Python<'_>, id: &str, write: &Bound<'_, PyAny>) -> PyResult<()> {
+        let mut failed = None;
+        let given = self.core().each_piece(&parse_id(id)?, &mut |piece| {
+            write.call1((PyBytes::new(py, piece),)).map(drop).map_err(|error| {
+                let message = error.to_string();
+                failed = Some(error);
+                Error::Store(message)
+            })
+        });
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(given.map_err(Failure::from)?),
+        }
     }
 
     /// Full ids of the snapshots in the journal that begin with `prefix` (lower-case digits).
@@ -266,16 +423,18 @@ impl Engine {
     }
 
     /// The directory `root` as a worktree; `directory` holds its index and lock, and `main` is the
-    /// root of the main worktree if this is a linked one.
+    /// root of the main worktree if this is a linked one. `name` is what the operation log calls
+    /// it; without one, what is done there is not noted as done in the worktree.
     fn worktree(
         &self,
+        name: Option<String>,
         root: PathBuf,
         directory: PathBuf,
         excludes_file: Option<PathBuf>,
         main: Option<PathBuf>,
     ) -> Worktree {
         let options = ScanOptions { excludes_file, main, threads: 0 };
-        Worktree::new(Arc::clone(&self.shared), root, directory, options)
+        Worktree::new(Arc::clone(&self.shared), name, root, directory, options)
     }
 
     /// Writes a snapshot's files to a directory: files, bytes, entries that the file system did not
@@ -369,7 +528,7 @@ impl Engine {
     /// The ref changes of an operation's bytes: name and new value.
     #[staticmethod]
     fn operation_changes<'py>(py: Python<'py>, operation: &[u8]) -> PyResult<Bound<'py, PyDict>> {
-        let operation = helios_core::journal::frame::Operation::decode(operation);
+        let operation = Operation::decode(operation);
         let changes = PyDict::new(py);
         for change in operation.map_err(Failure::from)?.changes {
             let new = change.new.map(|id| PyBytes::new(py, id.as_bytes()));
@@ -405,15 +564,6 @@ impl Engine {
         let values = operation.changes.iter().flat_map(|change| [change.old, change.new]);
         let values = values.flatten().map(|id| PyBytes::new(py, id.as_bytes()));
         Ok((operation.time_us, values.collect()))
-    }
-
-    /// All refs and their values, by name.
-    fn references<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let found = PyDict::new(py);
-        for (name, id) in self.core().references(b"").map_err(Failure::from)? {
-            found.set_item(PyBytes::new(py, &name), PyBytes::new(py, id.as_bytes()))?;
-        }
-        Ok(found)
     }
 
     /// The trees that worktrees' indexes describe.

@@ -9,8 +9,10 @@
 mod convert;
 mod diff;
 mod engine;
+mod entry;
 mod errors;
 mod gc;
+mod graph;
 mod snapshot;
 mod store;
 mod verify;
@@ -31,6 +33,8 @@ const HEAVY_BYTES: u64 = 256 << 10;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::Engine>()?;
     module.add_class::<gc::Collection>()?;
+    module.add_class::<entry::Entry>()?;
+    module.add_class::<graph::Graph>()?;
     module.add_class::<vst::Vst>()?;
     module.add_class::<worktree::Worktree>()?;
     module.add_class::<worktree::Watcher>()?;

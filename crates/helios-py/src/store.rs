@@ -52,11 +52,12 @@ impl RecordSource for PythonStore {
         value.map(|bytes| id_from_store(&bytes)).transpose()
     }
 
-    fn references(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Id)>> {
+    fn references(&self, prefix: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, Id)>> {
         let found = self.call(|store| {
             let prefix = PyBytes::new(store.py(), prefix);
             let mut found = Vec::new();
-            for pair in store.call_method1("references", (prefix,))?.try_iter()? {
+            let pairs = store.call_method1("references", (prefix,))?.try_iter()?;
+            for pair in pairs.take(limit) {
                 let pair = pair?;
                 let pair = pair.cast::<PyTuple>()?;
                 let name = pair.get_item(0)?.cast::<PyBytes>()?.as_bytes().to_vec();

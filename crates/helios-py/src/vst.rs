@@ -5,7 +5,8 @@ use std::sync::Arc;
 use helios_core::engine::commit::CommitOptions;
 use helios_core::engine::Engine;
 use helios_core::error::Error;
-use helios_core::tree::{check_path, EntryKind};
+use helios_core::id::Id;
+use helios_core::tree::{check_path, Entry as CoreEntry, EntryKind};
 use helios_core::vst;
 use parking_lot::Mutex;
 use pyo3::exceptions::PyValueError;
@@ -16,6 +17,7 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 use crate::convert::{path_to_python, Content, Text, TreePath};
 use crate::diff::Diff;
 use crate::engine::Shared;
+use crate::entry::Entry;
 use crate::errors::Failure;
 use crate::snapshot::Snapshot;
 use crate::HEAVY_BYTES;
@@ -105,6 +107,39 @@ impl Vst {
         listed.iter().map(|child| path_to_python(py, &child.name)).collect()
     }
 
+    /// What is at a path.
+    fn entry(&self, py: Python<'_>, path: TreePath) -> PyResult<Entry> {
+        let found = self.with(py, |vst, engine| vst.entry(&path.0, engine))?;
+        let missing = || Error::PathNotFound { path: String::from_utf8_lossy(&path.0).into() };
+        Entry::new(py, &path.0, &found.ok_or_else(missing).map_err(Failure::from)?)
+    }
+
+    /// What is in a directory, in order; the root by default. With `recursive` also all below it.
+    #[pyo3(signature = (path = TreePath(Vec::new()), *, recursive = false))]
+    fn entries(&self, py: Python<'_>, path: TreePath, recursive: bool) -> PyResult<Vec<Entry>> {
+        let listed = self.with(py, |vst, engine| {
+            let mut listed = Vec::new();
+            if recursive {
+                let pending_id = |bytes: &Arc<[u8]>| Id::of_blob(bytes);
+                vst.tree().walk(&path.0, engine, &mut |path, entry, pending| {
+                    let id = pending.map_or(entry.id, pending_id);
+                    listed.push((path.to_vec(), CoreEntry { id, ..*entry }));
+                    Ok(())
+                })?;
+                return Ok(listed);
+            }
+            let mut above = path.0.clone();
+            if !above.is_empty() {
+                above.push(b'/');
+            }
+            for child in vst.list(&path.0, engine)? {
+                listed.push(([above.as_slice(), &child.name].concat(), child.entry));
+            }
+            Ok(listed)
+        })?;
+        listed.into_iter().map(|(path, entry)| Entry::new(py, &path, &entry)).collect()
+    }
+
     /// All paths of files below a directory, in order; the root by default.
     #[pyo3(signature = (path = TreePath(Vec::new())))]
     fn walk<'py>(&self, py: Python<'py>, path: TreePath) -> PyResult<Bound<'py, PyList>> {
@@ -157,8 +192,8 @@ impl Vst {
             author: author.map_or_else(|| self.shared.author.clone(), |name| name.0.into()),
             time_us,
             allow_empty,
-            actor: self.shared.actor.clone(),
-            command: b"commit".to_vec(),
+            actor: self.shared.actor(None),
+            command: self.shared.command("commit"),
             ..CommitOptions::default()
         };
         if let Some(metadata) = metadata {

@@ -20,8 +20,9 @@ use crate::snapshot::Snapshot;
 
 /// A path and the reason why it was passed over.
 pub type Warned<'py> = (Bound<'py, PyAny>, String);
-/// Paths written, paths deleted, warnings.
-type Restored<'py> = (Vec<Bound<'py, PyAny>>, Vec<Bound<'py, PyAny>>, Vec<Warned<'py>>);
+/// Paths written, paths deleted, warnings, id of the tree that is on disk then.
+type Restored<'py> =
+    (Vec<Bound<'py, PyAny>>, Vec<Bound<'py, PyAny>>, Vec<Warned<'py>>, Option<String>);
 
 pub fn warnings_to_python<'py>(
     py: Python<'py>,
@@ -36,6 +37,7 @@ pub fn warnings_to_python<'py>(
 #[pyclass(frozen, module = "helios._core")]
 pub struct Worktree {
     shared: Arc<Shared>,
+    name: Option<String>,
     root: PathBuf,
     directory: PathBuf,
     options: ScanOptions,
@@ -44,11 +46,12 @@ pub struct Worktree {
 impl Worktree {
     pub fn new(
         shared: Arc<Shared>,
+        name: Option<String>,
         root: PathBuf,
         directory: PathBuf,
         options: ScanOptions,
     ) -> Worktree {
-        Worktree { shared, root, directory, options }
+        Worktree { shared, name, root, directory, options }
     }
 
     /// Runs `body` under the worktree's lock and without the GIL.
@@ -92,13 +95,14 @@ impl Worktree {
         Ok(tree.map(|id| id.to_hex()))
     }
 
-    /// Commits the disk to a branch, which must be at `base`; the snapshot and warnings.
+    /// Commits the disk to a branch, which must be at `base`, or to none; the snapshot and
+    /// warnings.
     #[pyo3(signature = (branch, base, message, *, author, metadata, allow_empty, command))]
     #[allow(clippy::too_many_arguments)]
     fn commit<'py>(
         &self,
         py: Python<'py>,
-        branch: Text,
+        branch: Option<Text>,
         base: Option<&str>,
         message: Text,
         author: Option<Text>,
@@ -107,12 +111,13 @@ impl Worktree {
         command: &str,
     ) -> PyResult<(Snapshot, Vec<Warned<'py>>)> {
         let base = base.map(parse_id).transpose()?;
+        let branch = branch.as_ref().map(|name| name.0.as_str());
         let mut options = CommitOptions {
             message: message.0.into(),
             author: author.map_or_else(|| self.shared.author.clone(), |name| name.0.into()),
             allow_empty,
-            actor: self.shared.actor.clone(),
-            command: command.into(),
+            actor: self.shared.actor(self.name.as_deref()),
+            command: self.shared.command(command),
             ..CommitOptions::default()
         };
         if let Some(metadata) = metadata {
@@ -122,7 +127,7 @@ impl Worktree {
             }
         }
         let (committed, warnings) =
-            self.run(py, |worktree| worktree.commit(&branch.0, base, &options))?;
+            self.run(py, |worktree| worktree.commit(branch, base, &options))?;
         self.shared.after_commit();
         Ok((Snapshot::committed(committed), warnings_to_python(py, warnings)?))
     }
@@ -145,6 +150,7 @@ impl Worktree {
             paths_to_python(py, restored.written)?,
             paths_to_python(py, restored.deleted)?,
             warnings_to_python(py, restored.warnings)?,
+            restored.tree.map(|id| id.to_hex()),
         ))
     }
 

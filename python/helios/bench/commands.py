@@ -224,6 +224,37 @@ def version(bench: Workbench) -> Measured:
     return _measured(interleaved(bench.sizes.starts, works))
 
 
+def branches(bench: Workbench) -> Measured:
+    """`helios-cli branch` with 100,000 branches, each with a snapshot of its own."""
+    programs, count = bench.programs, bench.sizes.branches
+    names = [f"agent/{number:06d}" for number in range(count)]
+    of_helios = bench.fresh("branches-helios")
+    with Repository.init(of_helios) as repository:
+        with repository.vst("main") as vst:
+            vst["a"] = "a"
+        for name in names:
+            vst.fork(name).commit(name)
+        repository.maintenance()
+    of_git = bench.fresh("branches-git")
+    of_git.mkdir()
+    programs.run(programs.git_script("init -q", "commit -q --allow-empty -m base"), of_git)
+    head = programs.run(programs.git("rev-parse", "HEAD"), of_git).decode().strip()
+    made = of_git.parent / "branches"
+    made.write_text("".join(f"create refs/heads/{name} {head}\n" for name in names))
+    programs.run(programs.git("update-ref", "--stdin"), of_git, made)
+    programs.run(programs.git("pack-refs", "--all"), of_git)
+    by_helios, by_git = programs.helios_cli("branch"), programs.git("branch")
+    shown = programs.run(by_helios, of_helios).decode().splitlines()
+    if names[0] not in shown[1] or len(programs.run(by_git, of_git).splitlines()) != count + 1:
+        raise AssertionError("the branches that were made are not listed")
+    works = {
+        "helios": lambda: programs.seconds(by_helios, of_helios) * MS,
+        GIT: lambda: programs.seconds(by_git, of_git) * MS,
+    }
+    notes = (f"{count} branches; helios-cli lists {len(shown)} lines, git all names",)
+    return _measured(interleaved(bench.sizes.starts, works), notes)
+
+
 FIGURES = (
     Figure("first helios-cli commit", "ms", first_commit, Limit(1, GIT), Limit(0.3, GIT)),
     Figure(
@@ -238,5 +269,6 @@ FIGURES = (
     ),
     Figure("materialize, the call", "ms", materialize, Limit(1, GIT), Limit(1.15, FLOOR)),
     Figure("helios-cli materialize", "ms", materialize_command, Limit(1, GIT)),
+    Figure("helios-cli branch, 100,000 branches", "ms", branches, Limit(100), Limit(1, GIT)),
     Figure("helios-cli --version", "ms", version, Limit(100), Limit(2, BARE)),
 )

@@ -46,6 +46,7 @@ class Sizes:
     statuses: int = 10
     checkouts: int = 3
     starts: int = 20
+    branches: int = 100_000
     verified_bytes: int = 1 << 29
     soak_commits: int = 100_000
     soak_kept: int = 1_000
@@ -72,6 +73,7 @@ QUICK = Sizes(
     statuses=2,
     checkouts=1,
     starts=2,
+    branches=1_500,
     verified_bytes=3 << 20,
     soak_commits=200,
     soak_kept=20,

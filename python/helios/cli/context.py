@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 
 from helios.cli import environment
-from helios.cli.quoting import quoted
+from helios.cli.quoting import command_line, quoted
 from helios.errors import Refused, UnsafePath, Usage
 
 TYPE_CHECKING = False
@@ -30,8 +30,10 @@ WARNINGS_SHOWN_MAX = 20
 class Context:
     """One invocation of one command."""
 
-    def __init__(self, arguments: Values, terminal: Terminal) -> None:
+    def __init__(self, arguments: Values, terminal: Terminal, words: list[str]) -> None:
         self.arguments = arguments
+        # As they were typed: for the operation log.
+        self._words = words
         self.terminal = terminal
         self.json: bool = arguments.json
         self.quiet: bool = arguments.quiet
@@ -74,7 +76,7 @@ class Context:
         settings: Options = {
             "durability": self.arguments.durability or environment.durability(),
             "author": environment.author(),
-            "actor": environment.user_at_host(),
+            "command": command_line(self._words),
             "excludes_file": environment.excludes_file(self.directory),
         }
         cache_bytes = environment.cache_bytes()

@@ -78,27 +78,16 @@ def author() -> str:
     name, email = _value("GIT_AUTHOR_NAME"), _value("GIT_AUTHOR_EMAIL")
     if name is not None and email is not None:
         return _text(f"{name} <{email}>")
-    return _text(name or email or user_at_host())
+    if name or email:
+        return _text(name or email or "")
+    from helios.repository.account import user_at_host
+
+    return user_at_host()
 
 
 def _text(value: str) -> str:
     """A value as text. What is not UTF-8 is replaced: nobody gives this anew with each commit."""
     return os.fsencode(value).decode("utf-8", "replace")
-
-
-def user_at_host() -> str:
-    """The account and the machine, which also stand in the operation log."""
-    return _text(f"{_user()}@{os.uname().nodename}")
-
-
-def _user() -> str:
-    from pwd import getpwuid
-
-    try:
-        return getpwuid(os.getuid()).pw_name
-    except KeyError:
-        # A container may run under a number that has no name.
-        return str(os.getuid())
 
 
 def home() -> str | None:

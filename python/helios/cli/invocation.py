@@ -70,7 +70,7 @@ def _command(arguments: list[str], terminal: Terminal) -> int:
         return 0
     from helios.cli.context import Context
 
-    context = Context(values, terminal)
+    context = Context(values, terminal, arguments)
     try:
         code: int = module.run(context)
     except HeliosError:

@@ -20,6 +20,9 @@ _ESCAPES = {
     ord("\\"): "\\\\",
 }
 
+COMMAND_LEN_MAX = 500
+_SAFE = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./-_~"
+
 
 def quoted(path: str) -> str:
     """A path as it is shown; `path` is decoded as `os.fsdecode` does."""
@@ -32,6 +35,22 @@ def quoted(path: str) -> str:
             continue
         shown += [_ESCAPES.get(byte) or f"\\{byte:03o}" for byte in os.fsencode(character)]
     return f'"{"".join(shown)}"'
+
+
+def command_line(words: list[str]) -> str:
+    """A command as a shell would take it, in one line. A long one is cut."""
+    line = " ".join(["helios-cli", *map(_shell_word, words)])
+    return line if len(line) <= COMMAND_LEN_MAX else f"{line[:COMMAND_LEN_MAX]}..."
+
+
+def _shell_word(word: str) -> str:
+    if word and not word.strip(_SAFE) and word.isprintable():
+        return word
+    if word.isprintable():
+        return "'" + word.replace("'", "'\\''") + "'"
+    # What does not print, and quotes: as the shells' `$'...'` has it.
+    shown = quoted(word)
+    return "$'" + shown[1:-1].replace('\\"', '"').replace("'", "\\'") + "'"
 
 
 def printable(text: str) -> str:

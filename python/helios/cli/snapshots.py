@@ -28,7 +28,7 @@ def as_data(snapshot: Snapshot) -> dict[str, object]:
         "snapshot_id": snapshot.id,
         "tree_id": snapshot.tree_id,
         "parents": list(snapshot.parents),
-        "time": _utc(snapshot.time_us),
+        "time": utc(snapshot.time_us),
         "time_us": snapshot.time_us,
         "author": snapshot.author,
         "message": snapshot.message,
@@ -39,7 +39,8 @@ def as_data(snapshot: Snapshot) -> dict[str, object]:
     }
 
 
-def _utc(time_us: int) -> str:
+def utc(time_us: int) -> str:
+    """A time as ISO 8601 writes it."""
     seconds, rest = divmod(time_us, 1_000_000)
     return f"{strftime('%Y-%m-%dT%H:%M:%S', gmtime(seconds))}.{rest:06d}Z"
 

@@ -1,6 +1,7 @@
 """A repository: snapshots, branches, VSTs, and the worktree beside it."""
 
-from helios._core import VST, Change, CommitStats, Diff, Rename, Snapshot
+from helios._core import VST, Change, CommitStats, Diff, Entry, Graph, Rename, Snapshot
+from helios.repository.operation import Operation, RefChange
 from helios.repository.repository import Materialized, Repository
 from helios.repository.worktree import (
     Committed,
@@ -17,8 +18,12 @@ __all__ = [
     "CommitStats",
     "Committed",
     "Diff",
+    "Entry",
+    "Graph",
     "Materialized",
+    "Operation",
     "PathWarning",
+    "RefChange",
     "Rename",
     "Repository",
     "Restored",

@@ -164,8 +164,8 @@ class Gc:
         if not moved:
             gc.look_at_journal(young_since_us)
         rules = _rules(retention, self._now_us)
-        references = self._engine.references()
-        for name, value in references.items():
+        for text, found in self._engine.references("").items():
+            name, value = os.fsencode(text), bytes.fromhex(found)
             if name.startswith(DROPPED):
                 continue
             if not name.startswith(HEADS):

@@ -17,6 +17,7 @@ from contextlib import suppress
 from helios import errors
 from helios._core import Engine, Verification
 from helios.repository import maintenance
+from helios.repository.operation import BRANCHES
 from helios.repository.verify import SYNCED, Opened, Pass, open_engine
 from helios.repository.worktree import read_head
 from helios.store.base import form_of
@@ -245,11 +246,14 @@ def _restore_references(directory: str, places: list[Place], source: str | None)
                 wanted[branch] = base
     if source is not None:
         with Opened(source) as other:
-            wanted = {**other.engine.branches(), **wanted}
+            wanted = {**other.engine.references(BRANCHES), **wanted}
     for name, snapshot in wanted.items():
         if engine.branch(name) is None:
             with suppress(errors.InvalidInput, errors.Conflict):
-                engine.move_branch(name, None, snapshot, "verify --repair")
+                changes: list[tuple[str, str | None, str | None]] = [
+                    (BRANCHES + name, None, snapshot)
+                ]
+                engine.operate(changes, "verify --repair", notes=[], worktree=None)
 
 
 def _restore(

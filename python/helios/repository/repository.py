@@ -9,18 +9,22 @@ from helios import errors
 from helios._core import Engine, Snapshot
 from helios.repository import place as places
 from helios.repository import revision as revisions
+from helios.repository.account import user_at_host
+from helios.repository.operation import BRANCHES, TAGS, require_free
 from helios.repository.place import DIRECTORY, Place
 from helios.repository.result import Result
 from helios.store.closing import Closing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Literal, Self, TypedDict, Unpack
 
-    from helios._core import VST, Diff
+    from helios._core import VST, Diff, Entry
     from helios.repository.gc import Collected
     from helios.repository.maintenance import Caller, Maintained
+    from helios.repository.operation import Operation
+    from helios.repository.undo import History, Undone
     from helios.repository.verify import Verified
     from helios.repository.worktree import PathWarning, Restored, Worktree
     from helios.repository.worktrees import (
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
         cache_bytes: int
         author: str
         actor: str
+        command: str
         excludes_file: Path | None
 
 
@@ -76,8 +81,8 @@ class Materialized(Result):
 class Repository(Closing):
     """A Helios repository. Threads may share it, and any number of processes may have it open.
 
-    Snapshots are given as `Snapshot`, full id, unambiguous prefix of at least 4 digits, branch,
-    `@` (the worktree's branch), or any of these with `~N` for the N-th first parent.
+    Snapshots are given as `Snapshot`, full id, branch, tag, unambiguous prefix of an id of at least
+    4 digits, `@` (the worktree's branch), or any of these with `~N` for the N-th first parent.
     """
 
     def __init__(
@@ -120,11 +125,13 @@ class Repository(Closing):
         If there is one already it is opened. Options are those of `open`. Raises `Refused` for the
         home directory and `/`, unless `force`.
         """
+        from helios.repository.making import make, refuse_roots
+
         root = _absolute(path)
         if not force:
-            _refuse_roots(root)
+            refuse_roots(root)
         if places.find(root) is None:
-            _make(root, os.path.join(root, DIRECTORY))
+            make(root, os.path.join(root, DIRECTORY))
         return cls.open(root, **options)
 
     @classmethod
@@ -133,7 +140,8 @@ class Repository(Closing):
 
         `durability` says what a finished commit survives: `process` (the default) the death of the
         process, `disk` also a power cut. `cache_bytes` bounds the L1 cache; 64 MiB by default.
-        `author` is put into snapshots, `actor` into the operation log. `excludes_file` is git's
+        `author` is put into snapshots. `actor` (by default the account and the machine) and
+        `command` (by default the call) go into the operation log. `excludes_file` is git's
         `core.excludesFile`. Raises `NotARepository`, `FormatTooNew`, `CorruptJournal`,
         `StorageError`.
         """
@@ -155,6 +163,7 @@ class Repository(Closing):
         cache_bytes: int = CACHE_BYTES,
         author: str = "",
         actor: str = "",
+        command: str = "",
         excludes_file: Path | None = None,
     ) -> Self:
         from helios.store.rocksdb import RocksStore
@@ -172,7 +181,8 @@ class Repository(Closing):
             cache_bytes=cache_bytes,
             store=store,
             author=author,
-            actor=actor,
+            actor=actor or user_at_host(),
+            command=command,
             maintenance=_maintenance_command(directory),
         )
         excludes = None if excludes_file is None else os.fsdecode(excludes_file)
@@ -198,7 +208,9 @@ class Repository(Closing):
         from helios.store.memory import MemoryStore
 
         store = MemoryStore()
-        engine = Engine.memory(cache_bytes=cache_bytes, store=store, author=author, actor="")
+        engine = Engine.memory(
+            cache_bytes=cache_bytes, store=store, author=author, actor=user_at_host()
+        )
         return cls(engine, store, None)
 
     @property
@@ -285,6 +297,10 @@ class Repository(Closing):
         """A snapshot by name. Raises as `resolve`."""
         return self._engine.snapshot(self.resolve(revision))
 
+    def snapshots(self, ids: Iterable[str]) -> list[Snapshot]:
+        """Snapshots by their full ids, in order; faster than one by one."""
+        return self._engine.snapshots(list(ids))
+
     def vst(self, what: str | Snapshot = DEFAULT_BRANCH) -> VST:
         """A virtual state tree over a branch, which its commits move, or over a snapshot.
 
@@ -302,20 +318,112 @@ class Repository(Closing):
                 return self._engine.vst_of_branch(what)
         return self._engine.vst_of_snapshot(self.resolve(what))
 
-    def branches(self) -> dict[str, str]:
-        """All branches and the ids of their snapshots, by name."""
-        return self._engine.branches()
+    def branches(self, limit: int | None = None) -> dict[str, str]:
+        """All branches and the ids of their snapshots, by name; or the first `limit`."""
+        return self._engine.references(BRANCHES, limit)
+
+    def branch(self, name: str) -> str | None:
+        """The id of a branch's snapshot; None if there is no such branch."""
+        return self._engine.branch(name)
+
+    def tags(self, limit: int | None = None) -> dict[str, str]:
+        """All tags and the ids of their snapshots, by name; or the first `limit`."""
+        return self._engine.references(TAGS, limit)
 
     def create_branch(self, name: str, start: str | Snapshot = "@") -> str:
         """Makes a branch at a snapshot, and gives the snapshot's id.
 
-        Raises `InvalidName`, `BranchExists`, and as `resolve`.
+        Raises `InvalidName`, `BranchExists` (also if there is such a tag), and as `resolve`.
         """
         found = self.resolve(start)
-        if self._engine.branch(name) is not None:
-            raise errors.BranchExists(f"branch {name!r} exists already")
-        self._engine.move_branch(name, None, found, f"branch {name}")
+        require_free(name, self._engine)
+        self._operate([(BRANCHES + name, None, found)], f"branch {name}")
         return found
+
+    def rename_branch(self, old: str, new: str) -> str:
+        """Renames a branch, and gives the id of its snapshot. A worktree on it follows.
+
+        Raises `UnknownRevision`, `InvalidName`, `BranchExists`.
+        """
+        if self._directory is None:
+            return self._rename_branch(old, new)
+        with self.worktree.turn():
+            return self._rename_branch(old, new)
+
+    def _rename_branch(self, old: str, new: str) -> str:
+        found = self._engine.branch(old)
+        if found is None:
+            raise errors.UnknownRevision(f"there is no branch {old!r}; `branch` lists them")
+        require_free(new, self._engine)
+        changes = [(BRANCHES + old, found, None), (BRANCHES + new, None, found)]
+        command = f"branch -m {old} {new}"
+        if self._directory is None:
+            self._operate(changes, command)
+        else:
+            branch, base = self.worktree.head()
+            self.worktree.require_branches_of_others([BRANCHES + old])
+            self.worktree.record(changes, command, head=(new, base) if branch == old else None)
+        return found
+
+    def create_tag(self, name: str, revision: str | Snapshot = "@", *, force: bool = False) -> str:
+        """Puts a tag on a snapshot, and gives the snapshot's id. With `force` it may be moved.
+
+        Raises `InvalidName`, `BranchExists` (if there is such a branch, or tag), and as `resolve`.
+        """
+        found = self.resolve(revision)
+        old = self._engine.tag(name)
+        if old is None or not force:
+            require_free(name, self._engine)
+        if old != found:
+            self._operate([(TAGS + name, old, found)], f"tag {name}")
+        return found
+
+    def delete_tag(self, name: str) -> str:
+        """Deletes a tag, and gives the id of its snapshot, which is kept."""
+        found = self._engine.tag(name)
+        if found is None:
+            raise errors.UnknownRevision(f"there is no tag {name!r}; `tag` lists them")
+        self._operate([(TAGS + name, found, None)], f"tag -d {name}")
+        return found
+
+    def _operate(self, changes: list[tuple[str, str | None, str | None]], command: str) -> str:
+        name = None if self._directory is None else self.worktree.name
+        return self._engine.operate(changes, command, notes=[], worktree=name)
+
+    def operations(self, limit: int | None = None) -> Iterator[Operation]:
+        """The operation log, newest first: every change of refs, by whom and by which command."""
+        from itertools import islice
+
+        from helios.repository.operation import operations
+
+        return islice(operations(self._engine, self._store), limit)
+
+    def undo(self, operation: str | None = None) -> Undone:
+        """Reverts an operation by a new one; undoing again steps further back.
+
+        Without a name, that is the last one which was done in this worktree, or to its branch, and
+        still stands. With one (an id, a prefix of at least 4 digits, or `@`) it is that, whoever
+        did it. If it changed files of the worktree they are brought back; what is on disk and not
+        committed is made a snapshot first. Raises `NothingToUndo`, `UnknownOperation`,
+        `AmbiguousOperation`, `BranchMoved` if what it did was changed since, and `Refused` if it
+        changed another worktree.
+        """
+        return self._history().undo(operation)
+
+    def redo(self) -> Undone:
+        """Reverts the last undo, if nothing was done here since. Raises as `undo`."""
+        return self._history().redo()
+
+    def restore_operation(self, operation: str) -> Undone:
+        """Brings all refs to what they were right after an operation, and this worktree's files
+        as far as operations have changed them since. Raises as `undo`."""
+        return self._history().restore(operation)
+
+    def _history(self) -> History:
+        from helios.repository.undo import History
+
+        worktree = None if self._directory is None else self.worktree
+        return History(self._engine, self._store, worktree)
 
     def delete_branch(self, name: str) -> str:
         """Deletes a branch, and gives the id of its snapshot, which is kept."""
@@ -330,40 +438,28 @@ class Repository(Closing):
                 raise errors.Refused(
                     f"the worktree {worktree.root}{gone[0]} is on branch {name!r}; {gone[1]}"
                 )
-        self._engine.move_branch(name, found, None, f"branch -d {name}")
+        self._operate([(BRANCHES + name, found, None)], f"branch -d {name}")
         return found
 
-    def log(self, revision: str | Snapshot = "@", limit: int | None = None) -> Iterator[Snapshot]:
-        """A snapshot and all its ancestors that gc has kept, each once, newest first."""
-        from heapq import heappop, heappush
+    def log(
+        self,
+        revision: str | Snapshot = "@",
+        limit: int | None = None,
+        *,
+        topological: bool = False,
+    ) -> Iterator[Snapshot]:
+        """A snapshot and all its ancestors that gc has kept, each once, newest first.
+
+        A clock that was set back may show a parent before its child; not so if `topological`, for
+        which all of history is read first.
+        """
         from itertools import islice
 
-        def read(parent: str) -> Snapshot | None:
-            try:
-                return self._engine.snapshot(parent)
-            except (errors.ObjectNotFound, errors.Collected):
-                following = self._engine.dropped(parent)
-                if following is None:
-                    raise
-                return None if following == parent else self._engine.snapshot(following)
+        from helios.repository.ancestors import by_time, topologically
 
         def ancestors() -> Iterator[Snapshot]:
-            first = self.snapshot(revision)
-            seen = {first.id}
-            # The counter keeps the order stable between snapshots of one microsecond.
-            queue = [(-first.time_us, 0, first)]
-            while queue:
-                _, _, found = heappop(queue)
-                yield found
-                for parent in found.parents:
-                    if parent not in seen:
-                        seen.add(parent)
-                        snapshot = read(parent)
-                        if snapshot is not None and (
-                            snapshot.id == parent or snapshot.id not in seen
-                        ):
-                            seen.add(snapshot.id)
-                            heappush(queue, (-snapshot.time_us, len(seen), snapshot))
+            walk = topologically if topological else by_time
+            yield from walk(self.snapshot(revision), self._engine)
 
         return islice(ancestors(), limit)
 
@@ -371,9 +467,38 @@ class Repository(Closing):
         """What differs between two snapshots: added, changed, deleted, renamed."""
         return self._engine.diff(self.resolve(old), self.resolve(new))
 
+    def changes(self, revision: str | Snapshot) -> Diff:
+        """What a snapshot changed: how it differs from its first parent, or from nothing."""
+        snapshot = self.snapshot(revision)
+        return self._engine.diff(next(iter(snapshot.parents), None), snapshot.id)
+
     def read(self, revision: str | Snapshot, path: Path) -> bytes:
         """The content of a file in a snapshot."""
         return self._engine.vst_of_snapshot(self.resolve(revision)).read(path)
+
+    def entries(
+        self, revision: str | Snapshot, path: Path = "", *, recursive: bool = False
+    ) -> list[Entry]:
+        """What a directory of a snapshot holds: kinds, sizes; with `recursive` all below it, too.
+
+        Raises `PathNotFound`, `PathNotADirectory`, and as `resolve`.
+        """
+        tree = self._engine.vst_of_snapshot(self.resolve(revision))
+        return tree.entries(_tree_path(path), recursive=recursive)
+
+    def entry(self, revision: str | Snapshot, path: Path) -> Entry:
+        """What a snapshot has at a path. Raises `PathNotFound`, and as `resolve`."""
+        return self._engine.vst_of_snapshot(self.resolve(revision)).entry(_tree_path(path))
+
+    def copy(self, revision: str | Snapshot, path: Path, write: Callable[[bytes], object]) -> None:
+        """Gives the content of a file in a snapshot to `write`, in pieces of at most some MiB.
+
+        Raises as `read`; and `CorruptObject`, perhaps only after all was given.
+        """
+        entry = self.entry(revision, path)
+        if entry.id is None or entry.kind in ("directory", "submodule"):
+            raise errors.PathIsADirectory(f"{os.fsdecode(path)!r} is a {entry.kind}")
+        self._engine.write_blob(entry.id, write)
 
     def restore(
         self,
@@ -568,69 +693,3 @@ def _tree_path(path: Path) -> bytes:
     while encoded.startswith(b"./"):
         encoded = encoded[2:].lstrip(b"/")
     return b"" if encoded == b"." else encoded.rstrip(b"/")
-
-
-def _refuse_roots(root: str) -> None:
-    """A snapshot of the home directory or of the whole machine is nearly always a mistake."""
-    from contextlib import suppress
-
-    refused = {os.path.realpath(os.path.sep)}
-    try:
-        from pwd import getpwuid
-    except ImportError:
-        refused.add(os.path.realpath(os.path.expanduser("~")))
-    else:
-        # A user without an entry has no home directory to protect.
-        with suppress(KeyError):
-            refused.add(os.path.realpath(getpwuid(os.getuid()).pw_dir))
-    if os.path.realpath(root) in refused:
-        raise errors.Refused(
-            f"{root} is the home directory or the root of the file system; "
-            "use a project's directory, or force it"
-        )
-
-
-def _sync(directory: str) -> None:
-    """Makes a rename in the directory durable, where the system can."""
-    if os.name == "posix":
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _umask() -> int:
-    """What the process takes off the permissions of new files; reading it means setting it."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
-
-
-def _make(root: str, directory: str) -> None:
-    """Makes the repository under another name first: nobody sees half of one."""
-    from shutil import rmtree
-    from tempfile import mkdtemp
-
-    try:
-        os.makedirs(root, exist_ok=True)
-        # A scan passes over names like this one, and a crash may leave it behind.
-        made = mkdtemp(prefix=f"{DIRECTORY}-tmp-", dir=root)
-        os.chmod(made, 0o777 & ~_umask())
-    except PermissionError as error:
-        raise errors.ReadOnlyRepository(f"{root}: {error.strerror}") from error
-    except OSError as error:
-        message = f"{root}: {error.strerror}"
-        raise errors.StorageError(message, errno=error.errno) from error
-    try:
-        Engine.init(made)
-        os.rename(made, directory)
-        _sync(root)
-    except OSError as error:
-        rmtree(made, ignore_errors=True)
-        if os.path.exists(os.path.join(directory, "format")):
-            # Another process was first.
-            return
-        if isinstance(error, errors.HeliosError):
-            raise
-        raise errors.StorageError(f"{directory}: {error.strerror}", errno=error.errno) from error

@@ -1,8 +1,14 @@
-"""Names of snapshots: ids, prefixes of ids, branches, `@`, and `~N` behind any of them."""
+"""Names of snapshots: ids, branches, tags, prefixes of ids, `@`, and `~N` behind any of them.
+
+A full id goes before a branch, that before a tag, and that before the prefix of an id. Helios makes
+no branch and tag of one name. Where there are both all the same, because an undo brought one of
+them back, `heads/NAME` and `tags/NAME` tell them apart.
+"""
 
 from __future__ import annotations
 
 from helios.errors import AmbiguousRevision, ObjectNotFound, UnknownRevision
+from helios.repository.operation import BRANCHES, TAGS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +52,7 @@ def _base(name: str, engine: Engine, store: Store | None, head: str | None) -> s
     is_hexadecimal = bool(digits) and not digits.strip("0123456789abcdef")
     if is_hexadecimal and len(digits) == ID_DIGITS:
         return _known(digits, engine)
-    found = _branch(name, engine)
+    found = _named(name, engine)
     if found is not None:
         return found
     if is_hexadecimal and PREFIX_DIGITS_MIN <= len(digits) < ID_DIGITS:
@@ -54,9 +60,9 @@ def _base(name: str, engine: Engine, store: Store | None, head: str | None) -> s
     hint = (
         f"an id prefix needs at least {PREFIX_DIGITS_MIN} digits"
         if is_hexadecimal
-        else "`log` and `branch` list what there is"
+        else "`log`, `branch` and `tag` list what there is"
     )
-    raise UnknownRevision(f"no snapshot or branch is called {name!r}; {hint}")
+    raise UnknownRevision(f"no snapshot, branch or tag is called {name!r}; {hint}")
 
 
 def _known(digits: str, engine: Engine) -> str:
@@ -67,12 +73,18 @@ def _known(digits: str, engine: Engine) -> str:
         raise UnknownRevision(f"there is no snapshot {digits}; `log` lists them") from None
 
 
-def _branch(name: str, engine: Engine) -> str | None:
+def _named(name: str, engine: Engine) -> str | None:
+    """A branch; else a tag; else `heads/` and a branch, or `tags/` and a tag."""
     try:
-        return engine.branch(name)
+        found = engine.branch(name) or engine.tag(name)
+        if found is None and name.startswith(BRANCHES):
+            found = engine.branch(name.removeprefix(BRANCHES))
+        if found is None and name.startswith(TAGS):
+            found = engine.tag(name.removeprefix(TAGS))
     except ValueError:
         # Not even a possible name of a branch.
         return None
+    return found
 
 
 def _only(prefix: str, engine: Engine, store: Store | None) -> str:

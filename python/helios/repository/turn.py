@@ -11,7 +11,7 @@ import errno
 import os
 from io import FileIO
 
-from helios.errors import ReadOnlyRepository, StorageError
+from helios.errors import HeliosError, ReadOnlyRepository, StorageError
 
 try:
     import fcntl
@@ -20,16 +20,21 @@ except ImportError:  # Not on Windows: there, only the core's lock is held.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 
 class Turn:
-    """A context manager that waits for the turn and gives it back. Not to be nested."""
+    """A context manager that waits for the turn and gives it back. Not to be nested.
 
-    __slots__ = ("_directory", "_file")
+    `begin`, if given, is called as soon as it has come.
+    """
 
-    def __init__(self, directory: str) -> None:
+    __slots__ = ("_begin", "_directory", "_file")
+
+    def __init__(self, directory: str, begin: Callable[[], None] | None = None) -> None:
         self._directory = directory
+        self._begin = begin
         self._file: FileIO | None = None
 
     def __enter__(self) -> None:
@@ -39,6 +44,11 @@ class Turn:
             self._file = FileIO(path, "a")
             if fcntl is not None:
                 fcntl.flock(self._file, fcntl.LOCK_EX)
+            if self._begin is not None:
+                self._begin()
+        except HeliosError:
+            self._give_back()
+            raise
         except OSError as error:
             self._give_back()
             if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

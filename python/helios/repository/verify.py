@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from helios import errors
 from helios._core import Engine, Verification
+from helios.repository.account import user_at_host
 from helios.repository.result import Result
 from helios.repository.worktree import read_head
 
@@ -342,6 +343,7 @@ def open_engine(directory: str, store: Store | None) -> Engine:
         cache_bytes=CACHE_BYTES,
         store=store,
         author="",
-        actor="",
+        actor=user_at_host(),
+        command="",
         maintenance=None,
     )

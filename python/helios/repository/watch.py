@@ -13,6 +13,7 @@ from io import FileIO
 from time import monotonic
 
 from helios import errors
+from helios.repository.operation import BRANCHES
 from helios.repository.place import is_repository
 from helios.repository.turn import Turn
 from helios.repository.worktree import Committed, PathWarning, read_head
@@ -78,7 +79,8 @@ class Watch:
         self._directory = os.path.join(place.state, "watch")
         self._lock = _lock(self._directory, place.root)
         main = None if place.is_main else place.main_root
-        self._core = engine.worktree(place.root, self._directory, excludes_file, main)
+        # Without a name: an undo in the worktree is not to revert what the watch does.
+        self._core = engine.worktree(None, place.root, self._directory, excludes_file, main)
         self._seeded: tuple[int, ...] | None = None
         self._stop_read, self._stop_write = os.pipe()
         # A second `stop` must not block.
@@ -230,7 +232,8 @@ class Watch:
                 if base is None:
                     base = read_head(self._place)[1]
                     if base is not None:
-                        self._engine.move_branch(branch, None, base, COMMAND)
+                        ref = BRANCHES + branch
+                        self._engine.operate([(ref, None, base)], COMMAND, notes=[], worktree=None)
                 return self._core.commit(
                     branch,
                     base,

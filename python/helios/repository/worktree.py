@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from helios import errors
+from helios.repository.operation import BRANCHES, WORKTREES, Head, require_free
 from helios.repository.result import Result
 from helios.repository.turn import Turn
 
@@ -132,7 +133,7 @@ class Worktree:
         self._root = place.root
         self._directory = place.state
         main = None if place.is_main else place.main_root
-        self._core = engine.worktree(self._root, self._directory, excludes_file, main)
+        self._core = engine.worktree(place.name, self._root, self._directory, excludes_file, main)
 
     @property
     def root(self) -> str:
@@ -149,9 +150,64 @@ class Worktree:
         """The branch that the worktree follows."""
         return self._head()[0]
 
+    @property
+    def reference(self) -> str:
+        """The ref of what the disk held when it was last changed."""
+        return WORKTREES + self.name
+
+    def turn(self) -> Turn:
+        """One operation at a time; the first thing is to finish what one that died has begun."""
+        return Turn(self._directory, self._settle)
+
+    def _settle(self) -> None:
+        if os.path.exists(self._path("next")):
+            self.follow(*self._head())
+            self._forget_next()
+
+    def head(self) -> tuple[str, str | None]:
+        """The branch, and what it must be at for a commit to move it."""
+        branch, noted = self._head()
+        return branch, self._base(branch, noted)
+
     def _head(self) -> tuple[str, str | None]:
         """The branch, and the id of the snapshot that the disk came from."""
-        return read_head(self._place)
+        noted = read_head(self._place)
+        coming = _note(self._place, "next")
+        if coming is None:
+            return noted
+        # An operation was about to put the worktree elsewhere. If it is in the log, it did.
+        branch, base, before = coming
+        there = (branch, base or None)
+        for operation in self._repository.operations():
+            if operation.id == before:
+                break
+            head = operation.head
+            if head is not None and head.worktree == self.name and head.new == there:
+                return there
+        return noted
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self._directory, name)
+
+    def _write_note(self, name: str, *lines: str) -> None:
+        path = self._path(name)
+        temporary = f"{path}.{os.getpid()}"
+        try:
+            os.makedirs(self._directory, exist_ok=True)
+            with open(temporary, "w", encoding="utf-8") as file:
+                file.writelines(f"{line}\n" for line in lines)
+            os.replace(temporary, path)
+        except OSError as error:
+            raise errors.StorageError(f"{path}: {error.strerror}", errno=error.errno) from error
+
+    def _forget_next(self) -> None:
+        path = self._path("next")
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise errors.StorageError(f"{path}: {error.strerror}", errno=error.errno) from error
 
     def _base(self, branch: str, base: str | None) -> str | None:
         """What the branch must be at for a commit to move it.
@@ -166,15 +222,46 @@ class Worktree:
 
     def follow(self, branch: str, base: str | None) -> None:
         """Notes the branch, and the snapshot that the disk comes from; nothing else."""
-        path = os.path.join(self._directory, "head")
-        temporary = f"{path}.{os.getpid()}"
+        self._write_note("head", branch, base or "")
+
+    def require_branches_of_others(self, gone: list[str]) -> None:
+        """Raises `Refused` if another worktree follows one of the refs, which are to go."""
+        from helios.repository.worktrees import require_unfollowed
+
+        for name in gone:
+            branch = name.removeprefix(BRANCHES)
+            require_unfollowed(self._place.repository, branch, self.name)
+
+    def record(
+        self,
+        changes: list[tuple[str, str | None, str | None]],
+        command: str,
+        notes: Iterable[str] = (),
+        head: tuple[str, str | None] | None = None,
+    ) -> str:
+        """Changes refs, and puts the worktree elsewhere (`head`), in one operation; gives its id.
+
+        Refs and the note of where the worktree is cannot be changed in one step. So what the note
+        will be is written down first, and counts once the operation is in the log.
+        """
+        now = self._head()
+        if head is None or head == now:
+            return self._engine.operate(changes, command, notes=[*notes], worktree=self.name)
+        if head[0] != now[0]:
+            from helios.repository.worktrees import require_unfollowed
+
+            require_unfollowed(self._place.repository, head[0], self.name)
+        last = next(iter(self._repository.operations()), None)
+        self._write_note("next", head[0], head[1] or "", "" if last is None else last.id)
+        lines = [*notes, Head(self.name, now, head).line()]
         try:
-            os.makedirs(self._directory, exist_ok=True)
-            with open(temporary, "w", encoding="utf-8") as file:
-                file.write(f"{branch}\n{base or ''}\n")
-            os.replace(temporary, path)
-        except OSError as error:
-            raise errors.StorageError(f"{path}: {error.strerror}", errno=error.errno) from error
+            done = self._engine.operate(changes, command, notes=lines, worktree=self.name)
+        except errors.Conflict:
+            self._forget_next()
+            raise
+        self.follow(*head)
+        self._forget_next()
+        return done
 
     def status(self) -> Status:
         """How the disk differs from the snapshot that it came from."""
@@ -201,7 +288,7 @@ class Worktree:
         unless `allow_empty`. What cannot be read is passed over with a warning. Raises
         `BranchMoved` if another process moved the branch meanwhile; the snapshot is kept.
         """
-        with Turn(self._directory):
+        with self.turn():
             return self._commit(message, author, metadata, allow_empty, "commit")
 
     def _commit(
@@ -227,17 +314,43 @@ class Worktree:
             self.follow(branch, snapshot.id)
         return Committed(snapshot, _warnings(warnings))
 
-    def _secure(self, command: str) -> tuple[Snapshot | None, list[PathWarning]]:
-        """Commits what is on disk and not committed yet; the snapshot, if there was anything.
+    def _secure(self, command: str) -> tuple[Snapshot, Snapshot | None, list[PathWarning]]:
+        """Commits what is on disk and not committed yet: the snapshot of the disk, the same if it
+        is new, and warnings.
 
         If the branch has moved meanwhile, the snapshot is kept without one.
         """
         try:
             done = self._commit(f"before {command}", None, None, False, command)
         except errors.BranchMoved as error:
-            kept = error.snapshot
-            return (None if kept is None else self._engine.snapshot(kept)), []
-        return (done.snapshot if done.snapshot.stats is not None else None), done.warnings
+            if error.snapshot is None:
+                raise
+            kept = self._engine.snapshot(error.snapshot)
+            return kept, kept, []
+        held = done.snapshot
+        return held, (held if held.stats is not None else None), done.warnings
+
+    def hold(self, command: str) -> tuple[str, Snapshot | None, list[PathWarning]]:
+        """Makes what is on disk a snapshot that no branch need name: its id; the snapshot, if it is
+        new; and warnings."""
+        base = self.head()[1]
+        origin = base
+        restored = self._engine.reference(self.reference)
+        tree = self._core.tree()
+        if restored is not None and tree is not None and restored != base:
+            known = base is not None and self._engine.snapshot(base).tree_id == tree
+            if not known and self._engine.snapshot(restored).tree_id == tree:
+                origin = restored
+        snapshot, warnings = self._core.commit(
+            None,
+            origin,
+            f"before {command}",
+            author=None,
+            metadata=None,
+            allow_empty=False,
+            command=command,
+        )
+        return snapshot.id, (snapshot if snapshot.stats is not None else None), _warnings(warnings)
 
     def commit_for(self, command: str) -> Committed:
         """Commits what is on disk before a command loses it. The caller has the turn."""
@@ -293,24 +406,58 @@ class Worktree:
     ) -> Restored:
         """Brings the disk, or the given paths of it, to a snapshot.
 
-        What is on disk and not committed is committed first, so that a restore can be undone by
-        restoring `safety`. The branch stays where it is; the next commit records the result.
+        What is on disk and not committed is committed first, as `safety`. `Repository.undo` takes
+        a restore back. The branch stays where it is; the next commit records the result.
         Ignored files are never touched. With `dry_run` nothing is written, and the lists say what
         would be.
         """
         target = self._repository.snapshot(revision)
         chosen = None if paths is None else [self._inside(path, target) for path in paths]
         if dry_run:
-            written, deleted, warnings = self._core.restore(target.id, chosen, dry_run=True)
+            written, deleted, warnings, _ = self._core.restore(target.id, chosen, dry_run=True)
             return Restored(target, None, written, deleted, _warnings(warnings))
-        with Turn(self._directory):
-            safety, warned = self._secure(f"restore {target.id[:12]}")
-            written, deleted, warnings = self._bring(target.id, chosen, safety)
+        command = f"restore {target.id[:12]}"
+        with self.turn():
+            held, safety, warned = self._secure(command)
+            try:
+                written, deleted, warnings, tree = self._bring(target.id, chosen, safety)
+            except errors.HeliosError:
+                # What was done until then can be undone, too.
+                self._record_disk(held, target, self._core.tree(), command)
+                raise
+            self._record_disk(held, target, tree, command)
         return Restored(target, safety, written, deleted, warned + _warnings(warnings))
+
+    def _record_disk(
+        self,
+        held: Snapshot,
+        target: Snapshot,
+        tree: str | None,
+        command: str,
+        head: tuple[str, str | None] | None = None,
+    ) -> None:
+        """Records that the disk held one snapshot, was to be brought to another, and has `tree`
+        now, which may be something in between."""
+        changes: list[tuple[str, str | None, str | None]] = []
+        if tree is not None and tree != held.tree_id:
+            after = target.id
+            if tree != target.tree_id:
+                after = self._engine.store_snapshot(tree, [held.id], f"after {command}")
+            changes.append((self.reference, held.id, after))
+        if changes or (head is not None and head != self._head()):
+            self.record(changes, command, head=head)
+
+    def bring(
+        self, target: str, safety: Snapshot | None
+    ) -> tuple[list[str], list[str], list[PathWarning]]:
+        """Brings the disk, which must just have been made a snapshot, to another one: paths
+        written, paths deleted, warnings."""
+        written, deleted, warnings, _ = self._bring(target, None, safety)
+        return written, deleted, _warnings(warnings)
 
     def _bring(
         self, target: str, paths: list[bytes] | None, safety: Snapshot | None
-    ) -> tuple[list[str], list[str], list[tuple[str, str]]]:
+    ) -> tuple[list[str], list[str], list[tuple[str, str]], str | None]:
         """Brings the disk to a snapshot; if that fails half way, the error names the safety one."""
         try:
             return self._core.restore(target, paths, dry_run=False)
@@ -344,13 +491,13 @@ class Worktree:
         branch is made at the snapshot that the disk came from. To switch to the branch that is
         followed already takes over what others have committed to it.
         """
-        with Turn(self._directory):
+        with self.turn():
             return self._switch(branch, create)
 
     def _switch(self, branch: str, create: bool) -> Switched:
         exists = self._engine.branch(branch) is not None
-        if exists and create:
-            raise errors.BranchExists(f"branch {branch!r} exists already")
+        if create:
+            require_free(branch, self._engine)
         if not exists and not create and branch != self.branch:
             raise errors.UnknownRevision(
                 f"there is no branch {branch!r}; `switch -c {branch}` makes it"
@@ -358,40 +505,48 @@ class Worktree:
         from helios.repository.worktrees import require_unfollowed
 
         require_unfollowed(self._place.repository, branch, self.name)
-        safety, warned = self._secure(f"switch {branch}")
+        command = f"switch -c {branch}" if create else f"switch {branch}"
+        held, safety, warned = self._secure(command)
         if create:
-            base = self._head()[1] if safety is None else safety.id
-            if base is not None:
-                self._engine.move_branch(branch, None, base, f"switch -c {branch}")
-            self.follow(branch, base)
-            snapshot = None if base is None else self._engine.snapshot(base)
-            return Switched(branch, snapshot, safety, [], [], warned)
+            self.record([(BRANCHES + branch, None, held.id)], command, head=(branch, held.id))
+            return Switched(branch, held, safety, [], [], warned)
         target = self._engine.branch(branch)
         if target is None:
             return Switched(branch, None, safety, [], [], warned)
-        written, deleted, warnings = self._bring(target, None, safety)
-        self.follow(branch, target)
         snapshot = self._engine.snapshot(target)
+        try:
+            written, deleted, warnings, tree = self._bring(target, None, safety)
+        except errors.HeliosError:
+            self._record_disk(held, snapshot, self._core.tree(), command)
+            raise
+        self._record_disk(held, snapshot, tree, command, (branch, target))
         return Switched(branch, snapshot, safety, written, deleted, warned + _warnings(warnings))
 
 
 def read_head(place: Place) -> tuple[str, str | None]:
     """The branch that a worktree follows, and the id of the snapshot that its disk came from."""
-    path = os.path.join(place.state, "head")
+    note = _note(place, "head")
+    if note is None and not place.is_main:
+        raise errors.Refused(f"the worktree {place.root} has been removed")
+    branch, base, _ = note or ("", "", "")
+    return branch or DEFAULT_BRANCH, base or None
+
+
+def _note(place: Place, name: str) -> tuple[str, str, str] | None:
+    """Three lines of a note; those that are not there are empty. None if there is no note."""
+    path = os.path.join(place.state, name)
     try:
         with open(path, encoding="utf-8") as file:
-            branch, _, base = file.read().rstrip("\n").partition("\n")
+            first, second, third, *_ = [*file.read().split("\n"), "", ""]
     except FileNotFoundError:
-        if place.is_main:
-            return DEFAULT_BRANCH, None
-        raise errors.Refused(f"the worktree {place.root} has been removed") from None
+        return None
     except UnicodeDecodeError as error:
         raise errors.StorageError(
             f"{path} does not hold the name of a branch; write one there"
         ) from error
     except OSError as error:
         raise errors.StorageError(f"{path}: {error.strerror}", errno=error.errno) from error
-    return branch or DEFAULT_BRANCH, base or None
+    return first, second, third
 
 
 def _warnings(found: list[tuple[str, str]]) -> list[PathWarning]:

@@ -1,7 +1,7 @@
 """The worktrees of a repository: adds, lists and removes those beside the main one.
 
 Each is the place of one agent: a directory, a branch, and an index of its own. Two of them never
-follow one branch (`docs/design/008-worktrees.md`). Adding and removing takes turns.
+follow one branch (`docs/design/010-worktrees.md`). Adding and removing takes turns.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 
 from helios import errors
 from helios.repository import place as places
+from helios.repository.operation import BRANCHES, WORKTREES
 from helios.repository.place import DIRECTORY, Place
 from helios.repository.result import Result
 from helios.repository.target import empty, require_empty
@@ -174,8 +175,13 @@ class Worktrees:
         os.makedirs(place.root, exist_ok=True)
         worktree = self._open(place)
         *counts, warnings = worktree.populate(snapshot, self._main)
+        changes: list[tuple[str, str | None, str | None]] = [
+            (WORKTREES + place.name, None, snapshot)
+        ]
         if created:
-            self._engine.move_branch(branch, None, snapshot, f"worktree add {branch}")
+            changes.append((BRANCHES + branch, None, snapshot))
+        # Not noted as done in the new worktree, nor in this one: no undo reverts it unasked.
+        self._engine.operate(changes, f"worktree add {branch}", notes=[], worktree=None)
         worktree.follow(branch, snapshot)
         place.write()
         files, size, shared, carried = counts
@@ -203,7 +209,16 @@ class Worktrees:
     def _forget_missing_at(self, root: str) -> None:
         for place in places.linked(self._main.repository):
             if place.root == root and not place.is_linked():
-                _remove(place.state)
+                self._forget(place)
+
+    def _forget(self, place: Place) -> None:
+        """Removes the state of a worktree, and the ref of what its disk held."""
+        name = WORKTREES + place.name
+        held = self._engine.reference(name)
+        if held is not None:
+            command = f"worktree remove {place.name}"
+            self._engine.operate([(name, held, None)], command, notes=[], worktree=None)
+        _remove(place.state)
 
     def _named(self, root: str) -> Place:
         real = os.path.realpath(root)
@@ -224,7 +239,7 @@ class Worktrees:
             place = self._named(root)
             branch, _ = read_head(place)
             if not place.is_linked():
-                _remove(place.state)
+                self._forget(place)
                 return RemovedWorktree(place.root, branch, True, None)
             inner = os.path.join(os.path.realpath(place.root), "")
             for other in places.linked(self._main.repository):
@@ -235,7 +250,7 @@ class Worktrees:
             with Turn(place.state):
                 safety = self._secure(place, force=force)
                 safety = self._put_aside(place) or safety
-                _remove(place.state)
+                self._forget(place)
         return RemovedWorktree(place.root, branch, False, safety)
 
     def _put_aside(self, place: Place) -> Snapshot | None:
@@ -285,7 +300,7 @@ class Worktrees:
             for place in places.linked(self._main.repository):
                 found = listed(place)
                 if found.missing:
-                    _remove(place.state)
+                    self._forget(place)
                     gone.append(found)
             # Left by a process that died, or that waited for its turn while one was removed.
             for state in places.nameless(self._main.repository):

@@ -10,12 +10,13 @@ use crate::cache::Cache;
 use crate::error::{BranchMoved, Error, Result};
 use crate::id::{Id, IdSet};
 use crate::journal::frame::{FrameBuilder, Operation, RefChange};
-use crate::journal::Append;
+use crate::journal::{Append, Position};
 use crate::metrics::Counter;
 use crate::object::{Kind, Snapshot};
 use crate::store::record::{self, Base, Chunk, Form};
 use crate::store::{chunk, Object, ObjectReader};
 use crate::tree::node::{self, Keep, Replaced, Sink};
+use crate::tree::Tree;
 use crate::vst::Vst;
 
 /// A frame that grows past this is appended without its operation, and a new one begun: bulk
@@ -57,6 +58,14 @@ pub struct Committed {
     pub new_bytes: u64,
     pub journal_bytes: u64,
     pub elapsed_ns: u64,
+}
+
+/// How an append ended.
+pub(super) enum Appended {
+    /// The frame begins here.
+    At(Position),
+    /// A ref had another value; the objects are kept, and nothing moved.
+    Moved(Vec<u8>, Option<Id>),
 }
 
 /// Collects what a commit writes. Also used by worktree commits for blobs read from disk.
@@ -184,6 +193,37 @@ impl<'e> Writer<'e> {
             return Ok(());
         }
         self.put(id, Kind::Blob, 0, |out| record::put_chunks(out, chunks))
+    }
+
+    /// Stores a snapshot of a tree.
+    fn put_snapshot(
+        &mut self,
+        tree: Id,
+        parents: Vec<Id>,
+        options: &CommitOptions,
+    ) -> Result<(Id, Snapshot)> {
+        let snapshot = Snapshot {
+            tree,
+            parents,
+            time_us: options.time_us.unwrap_or_else(now_us),
+            author: options.author.clone(),
+            message: options.message.clone(),
+            metadata: options.metadata.clone(),
+        };
+        let mut bytes = Vec::with_capacity(256);
+        snapshot.encode(&mut bytes);
+        if bytes.len() > SNAPSHOT_BYTES_MAX {
+            return Err(Error::Refused(format!(
+                "message, author and metadata take {} bytes; a snapshot may have {}",
+                bytes.len(),
+                SNAPSHOT_BYTES_MAX
+            )));
+        }
+        let id = Id::of_snapshot(&bytes);
+        self.put(id, Kind::Snapshot, bytes.len(), |out| {
+            record::put_raw(out, Kind::Snapshot, &bytes);
+        })?;
+        Ok((id, snapshot))
     }
 
     /// Appends what there is, without an operation. It is on disk only when the frame of the
@@ -317,27 +357,8 @@ impl Engine {
                 elapsed_ns: start.elapsed().as_nanos() as u64,
             });
         }
-        let snapshot = Snapshot {
-            tree,
-            parents: vst.base.iter().chain(&options.more_parents).copied().collect(),
-            time_us: options.time_us.unwrap_or_else(now_us),
-            author: options.author.clone(),
-            message: options.message.clone(),
-            metadata: options.metadata.clone(),
-        };
-        let mut bytes = Vec::with_capacity(256);
-        snapshot.encode(&mut bytes);
-        if bytes.len() > SNAPSHOT_BYTES_MAX {
-            return Err(Error::Refused(format!(
-                "message, author and metadata take {} bytes; a snapshot may have {}",
-                bytes.len(),
-                SNAPSHOT_BYTES_MAX
-            )));
-        }
-        let id = Id::of_snapshot(&bytes);
-        writer.put(id, Kind::Snapshot, bytes.len(), |out| {
-            record::put_raw(out, Kind::Snapshot, &bytes);
-        })?;
+        let parents = vst.base.iter().chain(&options.more_parents).copied().collect();
+        let (id, snapshot) = writer.put_snapshot(tree, parents, options)?;
         if let Some(branch) = &vst.branch {
             let change = RefChange { name: branch.clone(), old: vst.expected(), new: Some(id) };
             writer.frame.operation(Operation {
@@ -348,10 +369,10 @@ impl Engine {
             });
         }
         let journal_bytes = writer.journal_bytes + writer.frame.len() as u64;
-        let moved = self.append(&mut writer.frame)?;
+        let appended = self.append(&mut writer.frame)?;
         self.count_forms(&writer.frame);
         self.settle(vst, writer.is_bulk());
-        if let Some((name, actual)) = moved {
+        if let Appended::Moved(name, actual) = appended {
             self.metrics.add(Counter::Conflicts, 1);
             return Err(Error::BranchMoved(Box::new(BranchMoved {
                 branch: super::refs::branch_of(&name),
@@ -378,10 +399,27 @@ impl Engine {
         })
     }
 
-    /// Appends, looking refs up in L2 as needed. The ref that had moved, if one had. Objects of an
-    /// older epoch are refused as `Outdated`; of a frame without any, the values of its operation
-    /// are looked at again.
-    pub(super) fn append(&self, frame: &mut FrameBuilder) -> Result<Option<(Vec<u8>, Option<Id>)>> {
+    /// Makes a snapshot of a tree that is stored already; no branch moves there.
+    pub fn store_snapshot(
+        &self,
+        tree: Id,
+        parents: Vec<Id>,
+        options: &CommitOptions,
+    ) -> Result<Id> {
+        loop {
+            let mut writer = Writer::new(self);
+            Tree::load(self, &tree)?;
+            let (id, _) = writer.put_snapshot(tree, parents.clone(), options)?;
+            match writer.flush() {
+                Err(Error::Outdated) => self.notice_epoch()?,
+                done => return done.map(|()| id),
+            }
+        }
+    }
+
+    /// Appends, looking refs up in L2 as needed. Objects of an older epoch are refused as
+    /// `Outdated`; of a frame without any, the values of its operation are looked at again.
+    pub(super) fn append(&self, frame: &mut FrameBuilder) -> Result<Appended> {
         loop {
             if !frame.has_objects() {
                 frame.epoch = self.vouch_for(frame.changes())?;
@@ -395,11 +433,12 @@ impl Engine {
                 Append::Outdated => self.notice_epoch()?,
                 Append::Done(position) => {
                     self.journal.sync(position)?;
-                    return Ok(None);
+                    let (segment, end) = position;
+                    return Ok(Appended::At((segment, end - frame.len() as u64)));
                 }
                 Append::Moved(name, actual, position) => {
                     self.journal.sync(position)?;
-                    return Ok(Some((name, actual)));
+                    return Ok(Appended::Moved(name, actual));
                 }
                 Append::Unknown => {
                     for name in frame.ref_names() {

@@ -215,10 +215,9 @@ impl Engine {
 
     /// Dropped snapshots that kept ones have as parents, and what `dropped` says of each.
     pub(super) fn all_dropped(&self) -> Result<IdMap<Id>> {
-        let marks = self.references(DROPPED_PREFIX)?.into_iter();
-        let parse = |(name, next): (Vec<u8>, Id)| {
-            let digits = String::from_utf8_lossy(&name[DROPPED_PREFIX.len()..]).into_owned();
-            Ok((Id::from_hex(&digits)?, next))
+        let marks = self.references(DROPPED_PREFIX, usize::MAX)?.into_iter();
+        let parse = |(digits, next): (Vec<u8>, Id)| {
+            Ok((Id::from_hex(&String::from_utf8_lossy(&digits))?, next))
         };
         marks.map(parse).collect()
     }

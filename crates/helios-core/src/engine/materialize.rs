@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::id::Id;
 use crate::platform::{self, Stat};
 use crate::store::chunk::CHUNKED_BYTES_MIN;
+use crate::store::record::Chunk;
 use crate::store::{Object, ObjectReader};
 use crate::threads;
 use crate::tree::{Entry, EntryKind, Tree};
@@ -229,25 +230,47 @@ impl Engine {
             return write_object(disk, path, entry, &self.object(&entry.id)?, replace);
         };
         let write = |file: &mut dyn Write| -> Result<()> {
-            let mut whole = blake3::Hasher::new();
-            for chunk in &chunks {
-                let object = self.object(&chunk.id)?;
-                whole.update(&object.bytes);
-                file.write_all(&object.bytes)
-                    .map_err(|error| Error::io(platform::path_from_bytes(path), error))?;
-            }
-            match whole.finalize().as_bytes() == entry.id.as_bytes() {
-                true => Ok(()),
-                false => {
-                    let reason = "its chunks do not match its id".to_owned();
-                    Err(Error::CorruptObject { id: entry.id, reason })
-                }
-            }
+            self.each_chunk(&entry.id, &chunks, &mut |bytes| {
+                file.write_all(bytes)
+                    .map_err(|error| Error::io(platform::path_from_bytes(path), error))
+            })
         };
         let executable = entry.kind == EntryKind::Executable;
         match replace {
             true => disk.replace_file_with(path, executable, write),
             false => disk.create_file_with(path, executable, write),
+        }
+    }
+}
+
+impl Engine {
+    /// Gives the content of a blob in pieces, so that a large one never is in memory as a whole.
+    /// That the pieces are the blob is known, and an error if not, only behind the last.
+    pub fn each_piece(&self, id: &Id, visit: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        match self.chunks(id)? {
+            Some(chunks) => self.each_chunk(id, &chunks, visit),
+            None => visit(&self.object(id)?.bytes),
+        }
+    }
+
+    fn each_chunk(
+        &self,
+        id: &Id,
+        chunks: &[Chunk],
+        visit: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let mut whole = blake3::Hasher::new();
+        for chunk in chunks {
+            let object = self.object(&chunk.id)?;
+            whole.update(&object.bytes);
+            visit(&object.bytes)?;
+        }
+        match whole.finalize().as_bytes() == id.as_bytes() {
+            true => Ok(()),
+            false => {
+                let reason = "its chunks do not match its id".to_owned();
+                Err(Error::CorruptObject { id: *id, reason })
+            }
         }
     }
 }

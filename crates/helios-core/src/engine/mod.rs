@@ -29,7 +29,7 @@ use crate::journal::{Durability, Journal};
 use crate::metrics::{Counter, Metrics};
 use crate::object::{Kind, Snapshot};
 use crate::platform;
-use crate::store::{ObjectReader, RecordSource};
+use crate::store::{Object, ObjectReader, RecordSource};
 use crate::tree::Tree;
 use crate::vst::Vst;
 use progress::Progress;
@@ -159,6 +159,16 @@ impl Engine {
             return Err(Error::NotASnapshot { id: *id, found: object.kind.name() });
         }
         Snapshot::decode(&object.bytes).map_err(|error| error.in_object(id))
+    }
+
+    /// Many snapshots' own objects, read side by side.
+    pub fn snapshots(&self, ids: &[Id]) -> Result<Vec<Snapshot>> {
+        let objects = self.objects(ids)?;
+        let decode = |(id, object): (&Id, Object)| match object.kind {
+            Kind::Snapshot => Snapshot::decode(&object.bytes).map_err(|error| error.in_object(id)),
+            kind => Err(Error::NotASnapshot { id: *id, found: kind.name() }),
+        };
+        ids.iter().zip(objects).map(decode).collect()
     }
 
     /// The tree of a snapshot.

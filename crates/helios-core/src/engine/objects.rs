@@ -17,7 +17,7 @@ use super::Engine;
 use crate::error::{Error, Result};
 use crate::id::{Id, IdSet};
 use crate::object::Kind;
-use crate::store::record::{Form, Record};
+use crate::store::record::{Chunk, Form, Record};
 use crate::store::{Object, ObjectReader};
 
 /// An object that is being put together from the records it is stored in.
@@ -341,7 +341,7 @@ impl Engine {
     }
 
     /// The stored record of an object, if it is chunked: the list of its chunks.
-    pub fn chunks(&self, id: &Id) -> Result<Option<Vec<crate::store::record::Chunk>>> {
+    pub fn chunks(&self, id: &Id) -> Result<Option<Vec<Chunk>>> {
         let mut bytes = self.journal.record(id)?;
         if bytes.is_none() {
             bytes = self.record_in_l2(id)?;

@@ -1,20 +1,35 @@
-//! Branches: names for snapshots, moved by compare-and-swap.
+//! Refs: names for snapshots, moved by compare-and-swap. Branches are `heads/NAME`, tags
+//! `tags/NAME`; `worktrees/NAME` is what the disk of a worktree held when it was last changed.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use super::commit::now_us;
+use super::commit::Appended;
 use super::Engine;
 use crate::error::{BranchMoved, Error, Result};
 use crate::id::Id;
-use crate::journal::frame::{FrameBuilder, Operation, RefChange};
+use crate::journal::frame::{FrameBuilder, Operation};
+use crate::journal::Position;
 
-const BRANCH_PREFIX: &[u8] = b"heads/";
+pub const BRANCH_PREFIX: &[u8] = b"heads/";
+pub const TAG_PREFIX: &[u8] = b"tags/";
+/// What an operation's id is hashed under.
+const OPERATION_CONTEXT: &str = "helios 2026-11 operation v1";
 const NAME_BYTES_MAX: usize = 255;
 
-/// The ref of a branch, after checking its name: what git accepts, so that names can move both
-/// ways, and nothing that reads as an id or an option.
+/// The ref of a branch; see `checked`.
 pub fn branch_ref(name: &str) -> Result<Vec<u8>> {
+    checked(BRANCH_PREFIX, name)
+}
+
+/// The ref of a tag; see `checked`.
+pub fn tag_ref(name: &str) -> Result<Vec<u8>> {
+    checked(TAG_PREFIX, name)
+}
+
+/// A ref, after checking its name: what git accepts, so that names can move both ways, and nothing
+/// that reads as an id or an option.
+fn checked(prefix: &[u8], name: &str) -> Result<Vec<u8>> {
     let bad_byte = |byte: u8| byte <= b' ' || byte == 0x7f || b"~^:?*[\\".contains(&byte);
     let reason = if name.is_empty() {
         "it is empty"
@@ -35,12 +50,20 @@ pub fn branch_ref(name: &str) -> Result<Vec<u8>> {
     } else if name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         "it reads as a snapshot id"
     } else {
-        return Ok([BRANCH_PREFIX, name.as_bytes()].concat());
+        return Ok([prefix, name.as_bytes()].concat());
     };
     Err(Error::InvalidName { name: name.to_owned(), reason })
 }
 
-/// The branch that a ref names.
+/// What names an operation: the first 16 digits of BLAKE3 over its position in the journal and its
+/// bytes. Both stay what they are when maintenance moves the operation.
+pub fn operation_id(position: Position, encoded: &[u8]) -> String {
+    let mut hasher = blake3::Hasher::new_derive_key(OPERATION_CONTEXT);
+    hasher.update(&position.0.to_be_bytes()).update(&position.1.to_be_bytes()).update(encoded);
+    hasher.finalize().to_hex()[..16].to_owned()
+}
+
+/// The branch that a ref names; of other refs, the ref itself.
 pub fn branch_of(reference: &[u8]) -> String {
     let name = reference.strip_prefix(BRANCH_PREFIX).unwrap_or(reference);
     String::from_utf8_lossy(name).into_owned()
@@ -84,52 +107,52 @@ impl Engine {
         Ok(self.journal.reference(name).unwrap_or(value))
     }
 
-    /// All branches and their snapshots, by name.
-    pub fn branches(&self) -> Result<BTreeMap<String, Id>> {
-        let references = self.references(BRANCH_PREFIX)?;
-        Ok(references.into_iter().map(|(name, id)| (branch_of(&name), id)).collect())
-    }
-
-    /// All refs that begin with `prefix`, and their values.
-    pub fn references(&self, prefix: &[u8]) -> Result<BTreeMap<Vec<u8>, Id>> {
+    /// Refs whose names begin with `prefix`, and their snapshots: the first `limit` by name, which
+    /// is given without the prefix.
+    pub fn references(&self, prefix: &[u8], limit: usize) -> Result<BTreeMap<Vec<u8>, Id>> {
         self.refresh()?;
-        let mut references: BTreeMap<Vec<u8>, Id> = BTreeMap::new();
+        let mut found: BTreeMap<Vec<u8>, Id> = BTreeMap::new();
+        let rest = |mut name: Vec<u8>| name.split_off(prefix.len());
+        let recent = self.journal.references(prefix);
         if let Some(store) = &self.store {
-            references.extend(store.references(prefix)?);
+            // Some of them may be deleted since, and enough must remain.
+            let wanted = limit.saturating_add(recent.len());
+            let stored = store.references(prefix, wanted)?;
+            found.extend(stored.into_iter().map(|(name, id)| (rest(name), id)));
         }
-        for (name, value) in self.journal.references(prefix) {
+        for (name, value) in recent {
             match value {
-                Some(id) => drop(references.insert(name, id)),
-                None => drop(references.remove(&name)),
+                Some(id) => drop(found.insert(rest(name), id)),
+                None => drop(found.remove(&rest(name))),
             }
         }
-        Ok(references)
+        if let Some(end) = found.keys().nth(limit).cloned() {
+            found.split_off(&end);
+        }
+        Ok(found)
     }
 
-    /// Moves a branch from `old` to `new`; `None` is "does not exist".
-    pub fn move_branch(
-        &self,
-        name: &str,
-        old: Option<Id>,
-        new: Option<Id>,
-        actor: &[u8],
-        command: &[u8],
-    ) -> Result<()> {
+    /// Changes refs, all of them or none; gives the operation's id. Fails with `BranchMoved` if
+    /// one of them did not have its old value.
+    pub fn operate(&self, operation: Operation) -> Result<String> {
+        let mut encoded = Vec::new();
+        operation.encode(&mut encoded);
+        let changes = operation.changes.clone();
         let mut frame = FrameBuilder::default();
-        frame.operation(Operation {
-            time_us: now_us(),
-            actor: actor.to_vec(),
-            command: command.to_vec(),
-            changes: vec![RefChange { name: branch_ref(name)?, old, new }],
-        });
+        frame.operation(operation);
         match self.append(&mut frame)? {
-            None => Ok(()),
-            Some((_, actual)) => Err(Error::BranchMoved(Box::new(BranchMoved {
-                branch: name.to_owned(),
-                expected: old,
-                actual,
-                yours: new,
-            }))),
+            Appended::At(position) => Ok(operation_id(position, &encoded)),
+            Appended::Moved(name, actual) => {
+                let change = changes.into_iter().find(|change| change.name == name);
+                let (expected, yours) =
+                    change.map_or((None, None), |change| (change.old, change.new));
+                Err(Error::BranchMoved(Box::new(BranchMoved {
+                    branch: branch_of(&name),
+                    expected,
+                    actual,
+                    yours,
+                })))
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use super::commit::CommitOptions;
 use super::*;
 use crate::error::BranchMoved;
+use crate::journal::frame::{Operation, RefChange};
 use crate::store::record::{put_splice, Base};
 use crate::tree::EntryKind;
 
@@ -24,6 +25,10 @@ fn repository() -> (tempfile::TempDir, Engine) {
 
 fn open(directory: &Path) -> Engine {
     Engine::open(directory, Durability::Process, CACHE_BYTES, None).unwrap()
+}
+
+fn branch(engine: &Engine, name: &str) -> Option<Id> {
+    engine.references(refs::BRANCH_PREFIX, usize::MAX).unwrap().get(name.as_bytes()).copied()
 }
 
 fn write(vst: &mut Vst, engine: &Engine, path: &str, content: &str) {
@@ -61,7 +66,7 @@ fn commits_survive_reopening() {
     drop(engine);
 
     let engine = open(directory.path());
-    assert_eq!(engine.branches().unwrap()["main"], second);
+    assert_eq!(branch(&engine, "main"), Some(second));
     assert_eq!(engine.snapshot(&second).unwrap().parents, vec![first]);
     let old = engine.vst(Some(first), None).unwrap();
     assert_eq!(read(&old, &engine, "src/a.txt"), "one");
@@ -96,7 +101,7 @@ fn forks_go_their_own_ways() {
     assert_eq!(read(&vst, &engine, "a"), "base");
     let main = commit(&mut vst, &engine, "main");
     assert_eq!(read(&engine.vst(Some(forked), None).unwrap(), &engine, "b"), "not committed");
-    assert_eq!(engine.branches().unwrap()["main"], main);
+    assert_eq!(branch(&engine, "main"), Some(main));
 }
 
 #[test]
@@ -120,7 +125,7 @@ fn the_loser_of_a_race_keeps_its_snapshot() {
         }
         other => panic!("{other:?}"),
     }
-    assert_eq!(open(directory.path()).branches().unwrap()["main"], winner);
+    assert_eq!(branch(&open(directory.path()), "main"), Some(winner));
 }
 
 #[test]
@@ -174,7 +179,7 @@ fn a_cut_at_every_byte_of_the_last_frame_loses_that_frame_only() {
     for cut in before..whole.len() {
         fs::write(&path, &whole[..cut]).unwrap();
         let engine = open(directory.path());
-        assert_eq!(engine.branches().unwrap()["main"], first, "cut at {cut}");
+        assert_eq!(branch(&engine, "main"), Some(first), "cut at {cut}");
         let mut vst = engine.vst_of_branch("main").unwrap();
         write(&mut vst, &engine, "a", "three");
         commit(&mut vst, &engine, "third");
@@ -216,9 +221,8 @@ fn a_flipped_byte_in_a_frame_loses_that_frame_and_is_reported() {
         let damage = engine.journal().damage();
         assert_eq!(damage.len(), 1, "byte {at}");
         assert_eq!((damage[0].offset, damage[0].len), (start as u64, (end - start) as u64));
-        let branches = engine.branches().unwrap();
-        assert_eq!(branches.get("main"), Some(&third));
-        assert_eq!(branches.get("side"), None);
+        assert_eq!(branch(&engine, "main"), Some(third));
+        assert_eq!(branch(&engine, "side"), None);
         assert_eq!(read(&engine.vst_of_branch("main").unwrap(), &engine, "b"), "three");
         drop(engine);
         assert_eq!(fs::read(&path).unwrap(), damaged, "damage is never overwritten");
@@ -250,14 +254,14 @@ fn damage_in_what_was_synced_is_reported_and_not_overwritten() {
         let damage = engine.journal().damage();
         assert_eq!(damage.len(), 1, "byte {at}");
         assert_eq!((damage[0].offset, damage[0].len), (start as u64, (end - start) as u64));
-        assert_eq!(engine.branches().unwrap()["main"], first);
+        assert_eq!(branch(&engine, "main"), Some(first));
     }
     let engine = open_synced();
     let mut vst = engine.vst_of_branch("main").unwrap();
     write(&mut vst, &engine, "a", "three");
     let third = commit(&mut vst, &engine, "third");
     let engine = open_synced();
-    assert_eq!(engine.branches().unwrap()["main"], third);
+    assert_eq!(branch(&engine, "main"), Some(third));
     assert_eq!(engine.journal().damage().len(), 1);
     assert_ne!(fs::read(&path).unwrap()[start..end], vec![0; end - start]);
 }
@@ -301,7 +305,7 @@ impl RecordSource for Records {
         Ok(None)
     }
 
-    fn references(&self, _prefix: &[u8]) -> Result<Vec<(Vec<u8>, Id)>> {
+    fn references(&self, _prefix: &[u8], _limit: usize) -> Result<Vec<(Vec<u8>, Id)>> {
         Ok(Vec::new())
     }
 
@@ -524,4 +528,79 @@ proptest! {
         let engine = open(directory.path());
         prop_assert_eq!(read(&engine.vst_of_branch("main").unwrap(), &engine, "a"), "two");
     }
+}
+
+#[test]
+fn an_operation_changes_all_of_its_refs_or_none() {
+    let (directory, engine) = repository();
+    let mut vst = engine.vst_of_branch("main").unwrap();
+    let first = commit(&mut vst, &engine, "first");
+    write(&mut vst, &engine, "a", "two");
+    let second = commit(&mut vst, &engine, "second");
+    let change = |name: &str, old, new| RefChange { name: name.into(), old, new };
+    let operate = |changes| {
+        let (actor, command) = (b"me".to_vec(), b"test".to_vec());
+        engine.operate(Operation { time_us: 1, actor, command, changes })
+    };
+    // A worktree's old value is what was on disk, not what the ref was.
+    let made = operate(vec![
+        change("tags/v1", None, Some(first)),
+        change("worktrees/main", Some(second), Some(first)),
+    ]);
+    let lost = operate(vec![
+        change("tags/v2", None, Some(first)),
+        change("heads/main", Some(first), Some(second)),
+    ]);
+    assert!(matches!(lost, Err(Error::BranchMoved(moved)) if moved.branch == "main"));
+    for engine in [&engine, &open(directory.path())] {
+        let found = |name: &str| engine.reference(name.as_bytes()).unwrap();
+        assert_eq!(found("tags/v1"), Some(first));
+        assert_eq!(found("worktrees/main"), Some(first));
+        assert_eq!(found("tags/v2"), None);
+        let journal = engine.journal();
+        let segments = journal.segment_numbers();
+        let operations = journal.operations(segments[0]).unwrap();
+        assert_eq!(operations.len(), 3);
+        let (position, encoded) = &operations[2];
+        assert_eq!(&refs::operation_id(*position, encoded), made.as_ref().unwrap());
+    }
+}
+
+#[test]
+fn references_are_cut_behind_the_limit() {
+    let (_directory, engine) = repository();
+    let mut vst = engine.vst_of_branch("main").unwrap();
+    let first = commit(&mut vst, &engine, "first");
+    let changes = ["b", "a", "c"].map(|name| RefChange {
+        name: [refs::TAG_PREFIX, name.as_bytes()].concat(),
+        old: None,
+        new: Some(first),
+    });
+    let (actor, command) = (Vec::new(), Vec::new());
+    engine.operate(Operation { time_us: 1, actor, command, changes: changes.into() }).unwrap();
+    let names = |limit| -> Vec<Vec<u8>> {
+        engine.references(refs::TAG_PREFIX, limit).unwrap().into_keys().collect()
+    };
+    assert_eq!(names(2), [b"a", b"b"]);
+    assert_eq!(names(3), [b"a", b"b", b"c"]);
+    assert_eq!(names(usize::MAX).len(), 3);
+}
+
+#[test]
+fn the_pieces_of_a_blob_are_checked() {
+    let (_directory, engine) = repository();
+    let mut vst = engine.vst_of_branch("main").unwrap();
+    let large: Vec<u8> = (0..3_000_000u32).flat_map(|n| (n / 3).to_le_bytes()).collect();
+    let large: Arc<[u8]> = large.into();
+    vst.write(b"large", Arc::clone(&large), EntryKind::File, &engine).unwrap();
+    commit(&mut vst, &engine, "large");
+    let mut pieces = Vec::new();
+    let mut take = |piece: &[u8]| {
+        pieces.push(piece.to_vec());
+        Ok(())
+    };
+    engine.each_piece(&Id::of_blob(&large), &mut take).unwrap();
+    assert!(pieces.len() > 1);
+    assert_eq!(pieces.concat(), &large[..]);
+    assert!(engine.each_piece(&Id::of_blob(b"nothing"), &mut |_| Ok(())).is_err());
 }

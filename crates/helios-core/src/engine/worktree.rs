@@ -42,6 +42,8 @@ pub struct Restored {
     pub written: Vec<Vec<u8>>,
     pub deleted: Vec<Vec<u8>>,
     pub warnings: Vec<Warning>,
+    /// The tree that is on disk then; none of a plan.
+    pub tree: Option<Id>,
 }
 
 impl<'e> Worktree<'e> {
@@ -154,10 +156,11 @@ impl<'e> Worktree<'e> {
     }
 
     /// Commits what is on disk to a branch, which must still be at `base`, the snapshot that the
-    /// disk came from. Nothing is committed if it equals that, unless the options allow it.
+    /// disk came from; or to none. Nothing is committed if it equals that, unless the options
+    /// allow it.
     pub fn commit(
         &mut self,
-        branch: &str,
+        branch: Option<&str>,
         base: Option<Id>,
         options: &CommitOptions,
     ) -> Result<(Committed, Vec<Warning>)> {
@@ -176,7 +179,7 @@ impl<'e> Worktree<'e> {
 
     fn try_commit(
         &mut self,
-        branch: &str,
+        branch: Option<&str>,
         base: Option<Id>,
         options: &CommitOptions,
     ) -> Result<(Committed, Vec<Warning>)> {
@@ -185,7 +188,8 @@ impl<'e> Worktree<'e> {
         // Not its tree, which the disk's takes the place of.
         let tree_of = |id: Id| Ok((id, engine.snapshot(&id)?.tree));
         let base = base.map(tree_of).transpose()?;
-        let mut head = Vst::new(Tree::default(), base, Some(refs::branch_ref(branch)?));
+        let branch = branch.map(refs::branch_ref).transpose()?;
+        let mut head = Vst::new(Tree::default(), base, branch);
         let mut writer = Writer::new(engine);
         writer.lower_epoch(self.epoch);
         head.epoch = self.epoch;
@@ -240,9 +244,10 @@ impl<'e> Worktree<'e> {
             started_ns: super::commit::now_us().saturating_mul(1000),
         };
         let outcome = restore.run(&changes);
-        let result = std::mem::take(&mut restore.result);
+        let mut result = std::mem::take(&mut restore.result);
         // Also after a failure the index must describe what was done until then.
-        self.index.tree = Some(capture::store_tree(engine, &mut vst)?);
+        result.tree = Some(capture::store_tree(engine, &mut vst)?);
+        self.index.tree = result.tree;
         self.save_index()?;
         outcome.map(|()| result)
     }

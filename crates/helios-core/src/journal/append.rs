@@ -67,7 +67,7 @@ impl Journal {
             let mut moved = None;
             if let Some(operation) = &frame.operation {
                 let state = self.state.read();
-                for change in &operation.changes {
+                for change in operation.changes.iter().filter(|change| change.is_compared()) {
                     match state.refs.get(&change.name) {
                         None => return Ok(Append::Unknown),
                         Some(value) if *value == change.old => {}
@@ -113,9 +113,10 @@ impl Journal {
         }
         if let Some(operation) = &frame.operation {
             for change in &operation.changes {
-                // The name is there already, because an append checks the old value.
-                if let Some(value) = state.refs.get_mut(&change.name) {
-                    *value = change.new;
+                // The name is mostly there already, because an append checks the old value.
+                match state.refs.get_mut(&change.name) {
+                    Some(value) => *value = change.new,
+                    None => drop(state.refs.insert(change.name.clone(), change.new)),
                 }
             }
         }

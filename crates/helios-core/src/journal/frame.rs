@@ -24,12 +24,23 @@ pub struct RefChange {
     pub new: Option<Id>,
 }
 
+impl RefChange {
+    /// Whether the ref must have the value `old` for the change to be made. Not so what a worktree
+    /// holds: there `old` is what was on disk just before, which commits do not note, and whoever
+    /// changes it holds that worktree's turn.
+    pub fn is_compared(&self) -> bool {
+        !self.name.starts_with(b"worktrees/")
+    }
+}
+
 /// One change of the repository's refs: when, by whom, by which command.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Operation {
     /// Microseconds since 1970-01-01 UTC.
     pub time_us: i64,
+    /// Who, in which process and worktree (docs/FORMAT.md).
     pub actor: Vec<u8>,
+    /// By which command; lines behind the first say more.
     pub command: Vec<u8>,
     pub changes: Vec<RefChange>,
 }

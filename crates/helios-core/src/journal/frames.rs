@@ -1,4 +1,5 @@
-//! Segments read again from the start, for verification: what is there, not what is remembered.
+//! Segments read again from the start, for the operation log, maintenance and verification: what is
+//! there, not what is remembered.
 
 use super::frame::{self, Item};
 use super::replay::{intact_frame, is_blank, next_intact};
@@ -20,11 +21,11 @@ impl Journal {
         self.state.read().segments.keys().copied().collect()
     }
 
-    /// Calls `visit` with the frames of a segment. One segment at a time is in memory. A segment
+    /// Calls `visit` with the frames of a segment from an offset on, at which one begins. One segment at a time is in memory. A segment
     /// that was deleted since it was listed stays readable, because its file is open.
     pub fn each_frame(
         &self,
-        number: u64,
+        (number, from): Position,
         visit: &mut dyn FnMut(Frame<'_>) -> Result<()>,
     ) -> Result<()> {
         let (segment, end) = {
@@ -39,7 +40,7 @@ impl Journal {
         let mut bytes = vec![0; end as usize];
         let read = segment.read_at(&mut bytes, 0)?;
         bytes.truncate(read);
-        let mut at = segment::HEADER_LEN as usize;
+        let mut at = from.max(segment::HEADER_LEN) as usize;
         while at < bytes.len() {
             let Some(frame) = intact_frame(&bytes[at..]) else {
                 match next_intact(&bytes[at..]) {

@@ -1,10 +1,8 @@
-//! Sealed segments: what maintenance reads, and then discards.
+//! Whole segments: what the operation log reads, and maintenance reads and then discards.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use super::frame::{self, Item};
-use super::replay::{forget_moved, intact_frame, next_intact, State};
+use super::replay::{forget_moved, State};
 use super::segment::{self, Segment};
 use super::{Damage, Journal, Position};
 use crate::error::{Error, Result};
@@ -53,40 +51,48 @@ impl Journal {
 
     /// The frames of a sealed segment; damaged stretches are left out.
     pub fn sealed_frames(&self, number: u64) -> Result<Vec<SealedFrame>> {
-        let segment = self.state.read().segments.get(&number).cloned();
-        let Some(segment) = segment else {
-            return Ok(Vec::new());
-        };
-        let mut bytes = vec![0; segment.byte_len()? as usize];
-        segment.read_exact_at(&mut bytes, 0)?;
-        frames_of(number, 0, bytes.get(segment::HEADER_LEN as usize..).unwrap_or_default())
+        self.frames_behind((number, 0))
+    }
+
+    /// The frames of one segment from an offset on.
+    fn frames_behind(&self, (number, from): Position) -> Result<Vec<SealedFrame>> {
+        let mut frames = Vec::new();
+        self.each_frame((number, from), &mut |frame| {
+            frames.push(SealedFrame {
+                position: frame.position,
+                objects: frame.objects.iter().map(|(id, record)| (*id, record.to_vec())).collect(),
+                operation: frame.operation.map(<[u8]>::to_vec),
+            });
+            Ok(())
+        })?;
+        Ok(frames)
     }
 
     /// What was taken in behind `from`, of one segment at a time, and where to go on; `None` at the
-    /// end.
+    /// end. A frame that comes meanwhile may be given twice.
     pub fn frames_from(&self, from: Position) -> Result<Option<(Vec<SealedFrame>, Position)>> {
-        let (segment, start, end) = {
-            let state = self.state.read();
-            let from = from.max((from.0, segment::HEADER_LEN));
-            let Some((number, segment)) = state.segments.range(from.0..).next() else {
-                return Ok(None);
-            };
-            let start = if *number == from.0 { from.1 } else { segment::HEADER_LEN };
+        let state = self.state.read();
+        for (number, segment) in state.segments.range(from.0..) {
+            let start = if *number == from.0 { from.1 } else { 0 }.max(segment::HEADER_LEN);
             let end = if *number == state.active { state.tail } else { segment.byte_len()? };
-            (Arc::clone(segment), start, end)
-        };
-        let number = segment.number;
-        if start >= end {
-            let later = self.state.read().segments.range(number + 1..).next().is_some();
-            return match later {
-                true => self.frames_from((number + 1, 0)),
-                false => Ok(None),
-            };
+            if start < end {
+                let (number, end) = (*number, end);
+                drop(state);
+                return Ok(Some((self.frames_behind((number, start))?, (number, end))));
+            }
         }
-        let mut bytes = vec![0; (end - start) as usize];
-        segment.read_exact_at(&mut bytes, start)?;
-        let frames = frames_of(number, start - segment::HEADER_LEN, &bytes)?;
-        Ok(Some((frames, (number, end))))
+        Ok(None)
+    }
+
+    /// The operations of any segment and their positions, oldest first. None of a segment that
+    /// maintenance has moved: then L2 has them.
+    pub fn operations(&self, number: u64) -> Result<Vec<(Position, Vec<u8>)>> {
+        let mut operations = Vec::new();
+        self.each_frame((number, 0), &mut |frame| {
+            operations.extend(frame.operation.map(|bytes| (frame.position, bytes.to_vec())));
+            Ok(())
+        })?;
+        Ok(operations)
     }
 
     /// Deletes sealed segments up to and including `number`, which L2 now holds. Damaged ones are
@@ -107,33 +113,6 @@ impl Journal {
             Ok(())
         })
     }
-}
-
-/// The intact frames in the bytes of a segment that begin `skipped` bytes behind its header.
-fn frames_of(number: u64, skipped: u64, bytes: &[u8]) -> Result<Vec<SealedFrame>> {
-    let mut frames = Vec::new();
-    let mut at = 0;
-    while at < bytes.len() {
-        let Some(frame) = intact_frame(&bytes[at..]) else {
-            match next_intact(&bytes[at..]) {
-                Some(skip) => at += skip,
-                None => break,
-            }
-            continue;
-        };
-        let position = (number, segment::HEADER_LEN + skipped + at as u64);
-        let mut found = SealedFrame { position, objects: Vec::new(), operation: None };
-        for item in frame::items(frame) {
-            match item? {
-                Item::Object { id, record, .. } => found.objects.push((id, record.to_vec())),
-                Item::Operation { bytes } => found.operation = Some(bytes.to_vec()),
-                Item::Seal { .. } => {}
-            }
-        }
-        at += frame.len();
-        frames.push(found);
-    }
-    Ok(frames)
 }
 
 /// What lies in `lost/`: `SEGMENT.journal`, or `SEGMENT-OFFSET.torn`, in hexadecimal digits.

@@ -35,8 +35,8 @@ pub trait RecordSource: Send + Sync {
     /// The value of a ref that has left the journal.
     fn reference(&self, name: &[u8]) -> Result<Option<Id>>;
 
-    /// Refs that have left the journal, by prefix.
-    fn references(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Id)>>;
+    /// Refs that have left the journal, by prefix: the first `limit` by name.
+    fn references(&self, prefix: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, Id)>>;
 
     /// Looks again at what is on disk: maintenance has moved something since.
     fn refresh(&self) -> Result<()>;

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from helios.cli.changes import Changes, as_data, listing, name_status, summary
+from helios.cli.changes import Changes, as_data
+from helios.cli.differences import add_forms, show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,11 +32,7 @@ def add_arguments(parser: Declarations) -> None:
     parser.add_argument("new", nargs="?", metavar="to", help="a snapshot")
     # Only what follows `--`: before it a third word is a mistake.
     parser.set_defaults(paths=[])
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("-p", "--patch", action="store_true", help="show a patch (the default)")
-    form.add_argument("--stat", action="store_true", help="count lines for each path")
-    form.add_argument("--summary", action="store_true", help="list paths and sizes")
-    form.add_argument("--name-status", action="store_true", help="list letters and paths, as git")
+    add_forms(parser)
     parser.add_argument("--exit-code", action="store_true", help="exit with 1 if anything differs")
 
 
@@ -49,7 +46,7 @@ def run(context: Context) -> int:
             context.report({"from": old, "to": new, **data})
         else:
             context.tell_warnings()
-            _show(context, diff, changes)
+            show(context, diff, changes)
     return 1 if changes and context.arguments.exit_code else 0
 
 
@@ -66,34 +63,3 @@ def _diff(context: Context, repository: Repository) -> tuple[Diff, str | None, s
         return repository.worktree.diff(old), old, None
     first, second = repository.snapshot(old), repository.snapshot(new)
     return repository.diff(first, second), first.id, second.id
-
-
-def _show(context: Context, diff: Diff, changes: Changes) -> None:
-    arguments, terminal = context.arguments, context.terminal
-    if arguments.name_status:
-        lines = name_status(changes)
-    elif arguments.summary:
-        lines = listing(changes, terminal.paint)
-    elif arguments.stat:
-        from helios.cli.patch import stat
-
-        lines = stat(diff, changes, terminal.columns, terminal.paint)
-    else:
-        _show_patch(context, diff, changes)
-        return
-    for line in lines:
-        terminal.line(line)
-    if arguments.summary:
-        context.hint(summary(changes))
-
-
-def _show_patch(context: Context, diff: Diff, changes: Changes) -> None:
-    from helios.cli.patch import patch, shown
-
-    terminal = context.terminal
-    for piece in patch(diff, changes):
-        if terminal.is_terminal:
-            for line in shown(piece, terminal.paint):
-                terminal.line(line)
-        else:
-            terminal.data(piece)

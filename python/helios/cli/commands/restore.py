@@ -36,7 +36,6 @@ def run(context: Context) -> int:
     arguments = context.arguments
     with context.open() as repository:
         paths = context.tree_paths(repository)
-        before = repository.branches().get(repository.worktree.branch)
         with context.working(repository):
             restored = repository.worktree.restore(
                 arguments.snapshot, paths=paths, dry_run=arguments.dry_run
@@ -68,11 +67,9 @@ def run(context: Context) -> int:
         )
         if arguments.dry_run:
             return 0
-        undo = before if safety is None else safety.id
         if safety is not None:
             context.say(f"What was not committed is now {short(safety.id)}")
-        if undo is not None:
-            context.hint(f"undo: helios-cli restore {short(undo)}")
+        context.hint("undo: helios-cli undo")
     return 0
 
 

@@ -205,7 +205,7 @@ impl Verifier {
         let engine = Arc::clone(&self.engine);
         for number in engine.journal().segment_numbers() {
             let mut objects: Vec<(Id, Vec<u8>)> = Vec::new();
-            engine.journal().each_frame(number, &mut |frame| {
+            engine.journal().each_frame((number, 0), &mut |frame| {
                 objects.extend(frame.objects.iter().map(|(id, record)| (*id, record.to_vec())));
                 if frame.operation.is_some_and(|bytes| Operation::decode(bytes).is_err()) {
                     self.operations.push(frame.position);
@@ -518,8 +518,9 @@ impl Engine {
 
     /// All refs that name snapshots which must be there.
     pub fn roots(&self) -> Result<Vec<(Vec<u8>, Id)>> {
-        let roots = self.references(ALL_REFS)?.into_iter();
-        Ok(roots.filter(|(name, _)| !name.starts_with(DROPPED_PREFIX)).collect())
+        let mut roots = self.references(ALL_REFS, usize::MAX)?;
+        roots.retain(|name, _| !name.starts_with(DROPPED_PREFIX));
+        Ok(roots.into_iter().collect())
     }
 }
 
