@@ -92,21 +92,27 @@ impl Worktree {
         Ok(tree.map(|id| id.to_hex()))
     }
 
-    /// Commits the disk to a branch, which must be at `base`; the snapshot and warnings.
-    #[pyo3(signature = (branch, base, message, *, author, metadata, allow_empty, command))]
+    /// Commits the disk to a branch, which must be at `base`, or to none; the snapshot and
+    /// warnings. What was `merged` is a further parent.
+    #[pyo3(signature = (
+        branch, base, message, *, author, metadata, allow_empty, command, merged = None
+    ))]
     #[allow(clippy::too_many_arguments)]
     fn commit<'py>(
         &self,
         py: Python<'py>,
-        branch: Text,
+        branch: Option<Text>,
         base: Option<&str>,
         message: Text,
         author: Option<Text>,
         metadata: Option<&Bound<'py, PyDict>>,
         allow_empty: bool,
         command: &str,
+        merged: Option<&str>,
     ) -> PyResult<(Snapshot, Vec<Warned<'py>>)> {
         let base = base.map(parse_id).transpose()?;
+        let merged = merged.map(parse_id).transpose()?;
+        let branch = branch.as_ref().map(|branch| &branch.0[..]);
         let mut options = CommitOptions {
             message: message.0.into(),
             author: author.map_or_else(|| self.shared.author.clone(), |name| name.0.into()),
@@ -122,7 +128,7 @@ impl Worktree {
             }
         }
         let (committed, warnings) =
-            self.run(py, |worktree| worktree.commit(&branch.0, base, &options))?;
+            self.run(py, |worktree| worktree.commit(branch, base, merged, &options))?;
         self.shared.after_commit();
         Ok((Snapshot::committed(committed), warnings_to_python(py, warnings)?))
     }

@@ -1,9 +1,20 @@
 """A repository: snapshots, branches, VSTs, and the worktree beside it."""
 
-from helios._core import VST, Change, CommitStats, Diff, Rename, Snapshot
+from helios._core import (
+    VST,
+    Change,
+    CommitStats,
+    ConflictSide,
+    Diff,
+    Merge,
+    PathConflict,
+    Rename,
+    Snapshot,
+)
 from helios.repository.repository import Materialized, Repository
 from helios.repository.worktree import (
     Committed,
+    Merged,
     PathWarning,
     Restored,
     Status,
@@ -16,8 +27,12 @@ __all__ = [
     "Change",
     "CommitStats",
     "Committed",
+    "ConflictSide",
     "Diff",
     "Materialized",
+    "Merge",
+    "Merged",
+    "PathConflict",
     "PathWarning",
     "Rename",
     "Repository",

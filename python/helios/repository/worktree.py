@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from helios._core import Diff, Engine, Snapshot
+    from helios._core import Diff, Engine, Merge, PathConflict, Snapshot
     from helios.repository.place import Place
     from helios.repository.repository import Path, Repository
     from helios.repository.watch import Watch
@@ -73,9 +73,12 @@ class Status(Result):
 
 
 class Restored(Result):
-    """What a restore wrote and deleted; `safety` holds what was on disk before, if it was new."""
+    """What a restore wrote and deleted; `safety` holds what was on disk before, if it was new.
 
-    __slots__ = ("deleted", "safety", "snapshot", "warnings", "written")
+    `conflicts` are those of a restore that merges: if there are any, nothing was done.
+    """
+
+    __slots__ = ("conflicts", "deleted", "safety", "snapshot", "warnings", "written")
 
     def __init__(
         self,
@@ -84,7 +87,37 @@ class Restored(Result):
         written: list[str],
         deleted: list[str],
         warnings: list[PathWarning],
+        conflicts: list[PathConflict] | None = None,
     ) -> None:
+        self.snapshot = snapshot
+        self.safety = safety
+        self.written = written
+        self.deleted = deleted
+        self.warnings = warnings
+        self.conflicts = conflicts or []
+
+
+class Merged(Result):
+    """What a merge into the worktree did, or would do.
+
+    `merge` holds the outcome and the conflicts; `snapshot` is where the branch is now, None if
+    nothing was merged; `safety` is what was on disk before, if it was new.
+    """
+
+    __slots__ = ("branch", "deleted", "merge", "safety", "snapshot", "warnings", "written")
+
+    def __init__(
+        self,
+        branch: str,
+        merge: Merge,
+        snapshot: Snapshot | None,
+        safety: Snapshot | None,
+        written: list[str],
+        deleted: list[str],
+        warnings: list[PathWarning],
+    ) -> None:
+        self.branch = branch
+        self.merge = merge
         self.snapshot = snapshot
         self.safety = safety
         self.written = written
@@ -164,14 +197,17 @@ class Worktree:
             return base
         return head if self._core.tree() == self._engine.snapshot(head).tree_id else base
 
-    def follow(self, branch: str, base: str | None) -> None:
-        """Notes the branch, and the snapshot that the disk comes from; nothing else."""
+    def follow(self, branch: str, base: str | None, merging: str | None = None) -> None:
+        """Notes the branch, the snapshot that the disk comes from, and the one that a person is
+        merging into it by hand; nothing else."""
         path = os.path.join(self._directory, "head")
         temporary = f"{path}.{os.getpid()}"
         try:
             os.makedirs(self._directory, exist_ok=True)
             with open(temporary, "w", encoding="utf-8") as file:
                 file.write(f"{branch}\n{base or ''}\n")
+                if merging is not None:
+                    file.write(f"{merging}\n")
             os.replace(temporary, path)
         except OSError as error:
             raise errors.StorageError(f"{path}: {error.strerror}", errno=error.errno) from error
@@ -199,10 +235,12 @@ class Worktree:
 
         If that equals the branch's snapshot, nothing is written and the snapshot is given back,
         unless `allow_empty`. What cannot be read is passed over with a warning. Raises
-        `BranchMoved` if another process moved the branch meanwhile; the snapshot is kept.
+        `BranchMoved` if another process moved the branch meanwhile; the snapshot is kept. After
+        `merge` with markers it concludes the merge: the snapshot has both parents.
         """
         with Turn(self._directory):
-            return self._commit(message, author, metadata, allow_empty, "commit")
+            merging = read_noted(self._place)[2]
+            return self._commit(message, author, metadata, allow_empty, "commit", merging)
 
     def _commit(
         self,
@@ -211,8 +249,9 @@ class Worktree:
         metadata: Mapping[str, bytes | str] | None,
         allow_empty: bool,
         command: str,
+        merging: str | None = None,
     ) -> Committed:
-        branch, noted = self._head()
+        branch, noted, noted_merging = read_noted(self._place)
         base = self._base(branch, noted)
         snapshot, warnings = self._core.commit(
             branch,
@@ -222,8 +261,9 @@ class Worktree:
             metadata=None if metadata is None else dict(metadata),
             allow_empty=allow_empty,
             command=command,
+            merged=merging,
         )
-        if snapshot.id != noted:
+        if snapshot.id != noted or noted_merging is not None:
             self.follow(branch, snapshot.id)
         return Committed(snapshot, _warnings(warnings))
 
@@ -290,6 +330,8 @@ class Worktree:
         *,
         paths: Iterable[Path] | None = None,
         dry_run: bool = False,
+        merge: bool = False,
+        since: str | Snapshot | None = None,
     ) -> Restored:
         """Brings the disk, or the given paths of it, to a snapshot.
 
@@ -297,16 +339,145 @@ class Worktree:
         restoring `safety`. The branch stays where it is; the next commit records the result.
         Ignored files are never touched. With `dry_run` nothing is written, and the lists say what
         would be.
+
+        With `merge` what has changed on disk since the last snapshot, or since the snapshot
+        `since`, is kept: it is merged into the snapshot that is restored. If they conflict,
+        nothing is done, and `conflicts` tells where.
         """
+        if since is not None and not merge:
+            raise errors.Usage("`since` says from where on changes are kept by `merge`")
+        if dry_run and merge:
+            raise errors.Usage("`dry_run` does not look at what is on disk, which `merge` keeps")
         target = self._repository.snapshot(revision)
         chosen = None if paths is None else [self._inside(path, target) for path in paths]
         if dry_run:
             written, deleted, warnings = self._core.restore(target.id, chosen, dry_run=True)
             return Restored(target, None, written, deleted, _warnings(warnings))
         with Turn(self._directory):
+            if merge:
+                base = None if since is None else self._repository.snapshot(since)
+                return self._restore_merged(target, base, chosen)
             safety, warned = self._secure(f"restore {target.id[:12]}")
             written, deleted, warnings = self._bring(target.id, chosen, safety)
         return Restored(target, safety, written, deleted, warned + _warnings(warnings))
+
+    def _restore_merged(
+        self, target: Snapshot, since: Snapshot | None, paths: list[bytes] | None
+    ) -> Restored:
+        command = f"restore --merge {target.id[:12]}"
+        branch, base = self._settled()
+        disk, warned = self._keep(base, command)
+        names = ("disk", target.id[:12])
+        by = base if since is None else since.id
+        merge = self._engine.merge_trees(by, base if disk is None else disk.id, target.id, names)
+        if merge.conflicts:
+            return Restored(target, None, [], [], warned, merge.conflicts)
+        self._take(branch, base, disk, command)
+        merged = merge.commit(command)
+        written, deleted, warnings = self._bring(merged.id, paths, disk)
+        return Restored(target, disk, written, deleted, warned + _warnings(warnings))
+
+    def merge(
+        self,
+        revision: str | Snapshot,
+        message: str = "",
+        *,
+        author: str | None = None,
+        markers: bool = False,
+        dry_run: bool = False,
+    ) -> Merged:
+        """Merges a snapshot into the branch, and brings the disk there.
+
+        What is on disk and not committed is committed first. If the sides conflict nothing is
+        done, and the result says where; with `markers` the disk gets what could be merged, texts
+        with both versions in marked sections, and the next `commit` concludes the merge. With
+        `dry_run` nothing is written; what is not committed is not looked at then.
+        """
+        theirs = self._repository.snapshot(revision)
+        with Turn(self._directory):
+            return self._merge(theirs, str(revision), message, author, markers, dry_run)
+
+    def _merge(
+        self,
+        theirs: Snapshot,
+        name: str,
+        message: str,
+        author: str | None,
+        markers: bool,
+        dry_run: bool,
+    ) -> Merged:
+        branch, base = self._settled()
+        name = theirs.id[:12] if name == theirs.id else name
+        command = f"merge {name}"
+        disk, warned = (None, []) if dry_run else self._keep(base, command)
+        ours = base if disk is None else disk.id
+        merge = self._engine.merge(ours, theirs.id, branch, (branch, name))
+        conflicted = merge.outcome == "conflicts"
+        if dry_run and not conflicted:
+            diff = merge.vst().diff(ours)
+            written = [each.path for each in [*diff.added, *diff.changed]]
+            written += [each.path for each in diff.renamed]
+            deleted = [each.path for each in diff.deleted]
+            deleted += [each.old_path for each in diff.renamed]
+            return Merged(branch, merge, None, None, sorted(written), sorted(deleted), [])
+        if dry_run or merge.outcome == "up-to-date" or (conflicted and not markers):
+            return Merged(branch, merge, None, None, [], [], warned)
+        self._take(branch, base, disk, command)
+        if conflicted:
+            # On no branch: it only says what the disk is to be.
+            marked = merge.vst(markers=True).fork().commit(command)
+            self.follow(branch, ours, theirs.id)
+            written, deleted, warnings = self._bring(marked.id, None, disk)
+            warned += _warnings(warnings)
+            return Merged(branch, merge, None, disk, written, deleted, warned)
+        snapshot = merge.commit(message or f"merge {name} into {branch}", author=author)
+        written, deleted, warnings = self._bring(snapshot.id, None, disk)
+        self.follow(branch, snapshot.id)
+        return Merged(branch, merge, snapshot, disk, written, deleted, warned + _warnings(warnings))
+
+    def _settled(self) -> tuple[str, str]:
+        """The branch and its snapshot, which the disk must have come from."""
+        branch, noted, merging = read_noted(self._place)
+        if merging is not None:
+            raise errors.Refused(
+                f"the merge of {merging[:12]} is not finished: `commit` concludes it, "
+                f"`restore {branch}` gives it up"
+            )
+        base, head = self._base(branch, noted), self._engine.branch(branch)
+        if head is None:
+            raise errors.UnknownRevision(
+                f"branch {branch!r} has no snapshot yet; make one with `commit`"
+            )
+        if base is None or base != head:
+            raise errors.BranchMoved(
+                f"branch {branch!r} has moved since the disk was brought to it; "
+                f"`switch {branch}` takes over what is there",
+                branch=branch,
+                expected=base,
+                actual=head,
+                snapshot=None,
+            )
+        return branch, base
+
+    def _keep(self, base: str, command: str) -> tuple[Snapshot | None, list[PathWarning]]:
+        """Commits what is on disk and not committed yet, on no branch as long as nothing is done
+        with it; the snapshot, if there was anything."""
+        snapshot, warnings = self._core.commit(
+            None,
+            base,
+            f"before {command}",
+            author=None,
+            metadata=None,
+            allow_empty=False,
+            command=command,
+        )
+        return (None if snapshot.stats is None else snapshot), _warnings(warnings)
+
+    def _take(self, branch: str, base: str, disk: Snapshot | None, command: str) -> None:
+        """Moves the branch to what `_keep` gave."""
+        if disk is not None:
+            self._engine.move_branch(branch, base, disk.id, command)
+            self.follow(branch, disk.id)
 
     def _bring(
         self, target: str, paths: list[bytes] | None, safety: Snapshot | None
@@ -377,13 +548,18 @@ class Worktree:
 
 def read_head(place: Place) -> tuple[str, str | None]:
     """The branch that a worktree follows, and the id of the snapshot that its disk came from."""
+    return read_noted(place)[:2]
+
+
+def read_noted(place: Place) -> tuple[str, str | None, str | None]:
+    """As `read_head`, and the id of the snapshot that a person is merging by hand."""
     path = os.path.join(place.state, "head")
     try:
         with open(path, encoding="utf-8") as file:
-            branch, _, base = file.read().rstrip("\n").partition("\n")
+            branch, base, merging, *_ = [*file.read().rstrip("\n").split("\n"), "", ""]
     except FileNotFoundError:
         if place.is_main:
-            return DEFAULT_BRANCH, None
+            return DEFAULT_BRANCH, None, None
         raise errors.Refused(f"the worktree {place.root} has been removed") from None
     except UnicodeDecodeError as error:
         raise errors.StorageError(
@@ -391,7 +567,7 @@ def read_head(place: Place) -> tuple[str, str | None]:
         ) from error
     except OSError as error:
         raise errors.StorageError(f"{path}: {error.strerror}", errno=error.errno) from error
-    return branch or DEFAULT_BRANCH, base or None
+    return branch or DEFAULT_BRANCH, base or None, merging or None
 
 
 def _warnings(found: list[tuple[str, str]]) -> list[PathWarning]:

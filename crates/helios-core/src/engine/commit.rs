@@ -37,8 +37,6 @@ pub struct CommitOptions {
     /// Microseconds since 1970-01-01 UTC; now if `None`.
     pub time_us: Option<i64>,
     pub metadata: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// Parents beside the VST's base.
-    pub more_parents: Vec<Id>,
     /// Make a snapshot even if nothing has changed.
     pub allow_empty: bool,
     /// Who and what, for the operation log.
@@ -278,7 +276,7 @@ impl Engine {
         writer.directory(vst.tree.root().count());
         let tree = node::seal(vst.tree.root_mut(), &mut writer)?;
         if let (Some(base), true, false) =
-            (vst.base, vst.base_tree == Some(tree), options.allow_empty || vst.is_new_branch)
+            (vst.base, vst.base_tree == Some(tree), options.allow_empty || vst.must_commit())
         {
             writer.flush()?;
             self.settle(vst, writer.is_bulk());
@@ -294,7 +292,7 @@ impl Engine {
         }
         let snapshot = Snapshot {
             tree,
-            parents: vst.base.iter().chain(&options.more_parents).copied().collect(),
+            parents: vst.base.iter().chain(&vst.more_parents).copied().collect(),
             time_us: options.time_us.unwrap_or_else(now_us),
             author: options.author.clone(),
             message: options.message.clone(),
@@ -340,6 +338,7 @@ impl Engine {
         vst.base = Some(id);
         vst.base_tree = Some(tree);
         vst.is_new_branch = false;
+        vst.more_parents.clear();
         (vst.paths_added, vst.path_bytes_added, vst.pending_bytes) = (0, 0, 0);
         Ok(Committed {
             id,

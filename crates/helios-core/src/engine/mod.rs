@@ -4,6 +4,7 @@ mod capture;
 pub mod commit;
 mod git_model;
 pub mod materialize;
+pub mod merge;
 pub mod objects;
 mod populate;
 pub mod progress;

@@ -141,11 +141,13 @@ impl<'e> Worktree<'e> {
     }
 
     /// Commits what is on disk to a branch, which must still be at `base`, the snapshot that the
-    /// disk came from. Nothing is committed if it equals that, unless the options allow it.
+    /// disk came from; or to none. Nothing is committed if it equals that, unless the options allow
+    /// it or something was `merged`: a further parent.
     pub fn commit(
         &mut self,
-        branch: &str,
+        branch: Option<&str>,
         base: Option<Id>,
+        merged: Option<Id>,
         options: &CommitOptions,
     ) -> Result<(Committed, Vec<Warning>)> {
         let start = Instant::now();
@@ -153,7 +155,9 @@ impl<'e> Worktree<'e> {
         // Not its tree, which the disk's takes the place of.
         let tree_of = |id: Id| Ok((id, engine.snapshot(&id)?.tree));
         let base = base.map(tree_of).transpose()?;
-        let head = Vst::new(Tree::default(), base, Some(refs::branch_ref(branch)?));
+        let branch = branch.map(refs::branch_ref).transpose()?;
+        let mut head = Vst::new(Tree::default(), base, branch);
+        head.more_parents.extend(merged);
         let mut writer = Writer::new(engine);
         let mut capture = self.capture(Some(&mut writer))?;
         let warnings = std::mem::take(&mut capture.warnings);

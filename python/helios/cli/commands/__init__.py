@@ -11,6 +11,7 @@ COMMANDS = {
     "log": "list snapshots, newest first",
     "branch": "list, make or delete branches",
     "switch": "put the worktree on another branch",
+    "merge": "bring another branch's changes into this one",
     "restore": "bring the worktree, or paths in it, back to a snapshot",
     "worktree": "give each agent a directory and a branch of its own",
     "watch": "snapshot the worktree whenever it changes",
