@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 
-from helios.bench import commands, commits, durability, report, scale, volume
+from helios.bench import commands, commits, durability, merges, report, scale, volume
 from helios.bench.figure import Figure, Measured, Result, Unmeasurable
 from helios.bench.machine import load_average
 from helios.bench.workbench import QUICK, Sizes, Workbench
@@ -27,6 +27,7 @@ FIGURES: tuple[Figure, ...] = (
     *durability.FIGURES,
     *volume.FIGURES,
     *scale.FIGURES,
+    *merges.FIGURES,
     *commands.FIGURES,
 )
 

@@ -46,6 +46,9 @@ class Sizes:
     statuses: int = 10
     checkouts: int = 3
     starts: int = 20
+    merged_files: int = 100
+    """Files that each of two branches changes, of `status_files`."""
+    merges: int = 20
 
 
 QUICK = Sizes(
@@ -69,6 +72,8 @@ QUICK = Sizes(
     statuses=2,
     checkouts=1,
     starts=2,
+    merged_files=10,
+    merges=2,
 )
 """Smoke size: shows that each figure can be measured, and says nothing about speed."""
 
