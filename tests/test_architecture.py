@@ -39,7 +39,8 @@ RUST_LEVELS = (
     {"store"},
     {"cache", "journal"},
     {"tree"},
-    {"vst", "diff", "merge"},
+    {"vst", "diff"},
+    {"merge"},
     {"worktree"},
     {"engine"},
 )

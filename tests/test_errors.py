@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from helios import errors
-from helios.errors import BranchMoved, HeliosError, StorageError
+from helios.errors import BranchMoved, HeliosError, MergeConflict, StorageError
 
 ERROR_RS = Path(__file__).parents[1] / "crates/helios-core/src/error.rs"
 
@@ -24,6 +24,8 @@ RAISED = [kind for kind in ALL if not kind.__subclasses__() or kind is StorageEr
 def make(kind: type[HeliosError], message: str) -> HeliosError:
     if issubclass(kind, BranchMoved):
         return kind(message, branch="main", expected=None, actual="ab" * 32, snapshot="cd" * 32)
+    if issubclass(kind, MergeConflict):
+        return kind(message, paths=["a"], snapshot="cd" * 32)
     if issubclass(kind, StorageError):
         return kind(message, errno=errno.ENOSPC)
     return kind(message)

@@ -11,6 +11,18 @@ from helios.store import Store
 _Path: TypeAlias = str | bytes | PathLike[str] | PathLike[bytes]
 _Content: TypeAlias = bytes | bytearray | memoryview | str
 _Kind: TypeAlias = Literal["file", "executable", "symlink", "directory", "submodule"]
+_Reason: TypeAlias = Literal[
+    "content",
+    "binary",
+    "too-large",
+    "mode",
+    "add/add",
+    "modify/delete",
+    "type",
+    "directory/file",
+    "rename/delete",
+    "rename/rename",
+]
 _Warned: TypeAlias = tuple[str, str]
 _Change: TypeAlias = tuple[str, str | None, str | None]
 
@@ -125,6 +137,60 @@ class Graph:
     def draw(self, id: str, parents: list[str], mark: str, text: str) -> str: ...
 
 @final
+class ConflictSide:
+    """What one of the three trees has at a path that conflicts."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def path_bytes(self) -> bytes: ...
+    @property
+    def kind(self) -> _Kind: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+
+@final
+class PathConflict:
+    """A path on which two sides do not go together; a side is None where nothing is there."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def path_bytes(self) -> bytes: ...
+    @property
+    def reason(self) -> _Reason: ...
+    @property
+    def base(self) -> ConflictSide | None: ...
+    @property
+    def ours(self) -> ConflictSide | None: ...
+    @property
+    def theirs(self) -> ConflictSide | None: ...
+
+@final
+class Merge:
+    """The merge of two snapshots, computed; nothing is stored until it is committed."""
+
+    @property
+    def ours(self) -> str: ...
+    @property
+    def theirs(self) -> str: ...
+    @property
+    def outcome(self) -> Literal["up-to-date", "fast-forward", "merged", "conflicts"]: ...
+    @property
+    def conflicts(self) -> list[PathConflict]: ...
+    def vst(self, *, markers: bool = False) -> VST: ...
+    def commit(
+        self,
+        message: str = "",
+        *,
+        author: str | None = None,
+        metadata: dict[str, bytes | str] | None = None,
+        time_us: int | None = None,
+    ) -> Snapshot: ...
+
+@final
 class VST:
     """A virtual state tree: an in-memory working set over a snapshot.
 
@@ -160,6 +226,7 @@ class VST:
         metadata: dict[str, bytes | str] | None = None,
         allow_empty: bool = False,
         time_us: int | None = None,
+        on_conflict: Literal["fail", "retry"] = "fail",
     ) -> Snapshot: ...
     def restore(self, snapshot: Snapshot | str) -> None: ...
     def diff(self, snapshot: Snapshot | str | None = None) -> Diff: ...
@@ -197,6 +264,7 @@ class Worktree:
         metadata: dict[str, bytes | str] | None,
         allow_empty: bool,
         command: str,
+        merged: str | None = None,
     ) -> tuple[Snapshot, list[_Warned]]: ...
     def restore(
         self, snapshot: str, paths: list[bytes] | None, *, dry_run: bool
@@ -306,6 +374,12 @@ class Engine:
     def write_blob(self, id: str, write: Callable[[bytes], object]) -> None: ...
     def snapshots_with_prefix(self, prefix: str) -> list[str]: ...
     def diff(self, old: str | None, new: str) -> Diff: ...
+    def merge(
+        self, ours: str, theirs: str, branch: str | None, names: tuple[str, str]
+    ) -> Merge: ...
+    def merge_trees(
+        self, base: str | None, ours: str, theirs: str, names: tuple[str, str]
+    ) -> Merge: ...
     def worktree(
         self,
         name: str | None,

@@ -214,6 +214,24 @@ class BranchMoved(Conflict):
         }
 
 
+class MergeConflict(Conflict):
+    """Two sides have changed the same in different ways: somebody has to choose.
+
+    `paths` are where; `Repository.merge` gives the versions. `snapshot` is the id of the caller's
+    own snapshot where one was made and kept, else None.
+    """
+
+    code = "merge-conflict"
+
+    def __init__(self, message: str, *, paths: list[str], snapshot: str | None = None) -> None:
+        super().__init__(message)
+        self.paths = paths
+        self.snapshot = snapshot
+
+    def _details(self) -> dict[str, object]:
+        return {"paths": self.paths, "snapshot": self.snapshot}
+
+
 class BranchExists(Conflict, FileExistsError):
     """A branch or a tag of this name is there already."""
 

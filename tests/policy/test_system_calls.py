@@ -74,6 +74,7 @@ COMMANDS = (
     "log",
     "branch",
     "switch",
+    "merge",
     "restore",
     "diff",
     "materialize",
@@ -178,6 +179,7 @@ def session(strace: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     helios("log")
     helios("branch", "attempt")
     helios("switch", "attempt")
+    helios("merge", "main")
     helios("restore", first)
     helios("diff", first, second)
     helios("materialize", second, str(base / "materialized"))

@@ -48,6 +48,15 @@ def commit_loop(directory: str, seed: str) -> None:
             say(f"{vst.commit(f'{seed} {count}').id} {count}")
 
 
+def commit_retrying(directory: str, name: str, count: str) -> None:
+    """Commits `count` times to `main`, beside other processes that do the same."""
+    with Repository.open(directory) as repo:
+        vst = repo.vst()
+        for number in range(int(count)):
+            vst[f"{name}/{number}"] = b"x"
+            vst.commit(on_conflict="retry")
+
+
 def commit_many(directory: str, name: str, count: str) -> None:
     """Commits `count` times to a branch of its own and, beside other processes, to `main`."""
     with Repository.open(directory) as repo:

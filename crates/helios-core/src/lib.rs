@@ -11,6 +11,7 @@ pub mod engine;
 pub mod error;
 pub mod id;
 pub mod journal;
+pub mod merge;
 pub mod metrics;
 pub mod object;
 pub mod platform;

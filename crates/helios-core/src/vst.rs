@@ -20,6 +20,8 @@ pub struct Vst {
     pub(crate) base_tree: Option<Id>,
     /// The branch that commits move.
     pub(crate) branch: Option<Vec<u8>>,
+    /// Parents of the next snapshot beside the base: what was merged.
+    pub(crate) more_parents: Vec<Id>,
     /// Whether the first commit makes the branch.
     pub(crate) is_new_branch: bool,
     /// New paths since the last commit, and their lengths: for the model of git's index.
@@ -66,6 +68,7 @@ impl Vst {
     pub fn is_dirty(&self) -> bool {
         self.tree.id().is_none() && (self.base.is_some() || !self.tree.root().is_empty())
             || self.tree.id().is_some() && self.tree.id() != self.base_tree
+            || !self.more_parents.is_empty()
     }
 
     /// A second VST with the same content, on its own branch or none. Constant time.
@@ -85,6 +88,11 @@ impl Vst {
             true => None,
             false => self.base,
         }
+    }
+
+    /// Whether a commit makes a snapshot even of unchanged content.
+    pub(crate) fn must_commit(&self) -> bool {
+        self.is_new_branch || self.base_is_dropped || !self.more_parents.is_empty()
     }
 
     /// Takes another tree as content; the base stays.

@@ -15,6 +15,7 @@ use helios_core::error::Error;
 use helios_core::id::Id;
 use helios_core::journal::frame::{Operation, RefChange};
 use helios_core::journal::{Durability, Position};
+use helios_core::merge::text::Labels;
 use helios_core::metrics::Counter;
 use helios_core::object::Kind;
 use helios_core::store::RecordSource;
@@ -28,6 +29,7 @@ use crate::convert::{parse_id, text_to_python, Text};
 use crate::diff::Diff;
 use crate::errors::Failure;
 use crate::gc::Collection;
+use crate::merge::Merge;
 use crate::snapshot::Snapshot;
 use crate::store::PythonStore;
 use crate::vst::Vst;
@@ -420,6 +422,36 @@ impl Engine {
             Ok(engine.diff(&old, &engine.tree(&new)?)?)
         })?;
         Diff::new(py, Arc::clone(&self.shared.engine), changes)
+    }
+
+    /// The merge of two snapshots; a commit of it moves `branch`. Names stand in markers.
+    fn merge(
+        &self,
+        py: Python<'_>,
+        ours: &str,
+        theirs: &str,
+        branch: Option<Text>,
+        names: (Text, Text),
+    ) -> PyResult<Merge> {
+        let ids = (parse_id(ours)?, parse_id(theirs)?);
+        let labels = Labels { ours: &names.0 .0, theirs: &names.1 .0 };
+        let branch = branch.as_ref().map(|branch| &branch.0[..]);
+        Merge::of_snapshots(py, Arc::clone(&self.shared), ids, branch, labels)
+    }
+
+    /// The merge of the trees of two snapshots by that of a third (None: by nothing).
+    fn merge_trees(
+        &self,
+        py: Python<'_>,
+        base: Option<&str>,
+        ours: &str,
+        theirs: &str,
+        names: (Text, Text),
+    ) -> PyResult<Merge> {
+        let base = base.map(parse_id).transpose()?;
+        let ids = (base, parse_id(ours)?, parse_id(theirs)?);
+        let labels = Labels { ours: &names.0 .0, theirs: &names.1 .0 };
+        Merge::of_trees(py, Arc::clone(&self.shared), ids, labels)
     }
 
     /// The directory `root` as a worktree; `directory` holds its index and lock, and `main` is the

@@ -13,6 +13,7 @@ mod entry;
 mod errors;
 mod gc;
 mod graph;
+mod merge;
 mod snapshot;
 mod store;
 mod verify;
@@ -44,6 +45,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<diff::Diff>()?;
     module.add_class::<diff::Change>()?;
     module.add_class::<diff::Rename>()?;
+    module.add_class::<merge::Merge>()?;
+    module.add_class::<merge::PathConflict>()?;
+    module.add_class::<merge::ConflictSide>()?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("FORMAT", helios_core::engine::FORMAT)?;
     Ok(())

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use helios_core::engine::commit::CommitOptions;
+use helios_core::engine::merge::Rebased;
 use helios_core::engine::Engine;
 use helios_core::error::Error;
 use helios_core::id::Id;
@@ -19,6 +20,7 @@ use crate::diff::Diff;
 use crate::engine::Shared;
 use crate::entry::Entry;
 use crate::errors::Failure;
+use crate::merge;
 use crate::snapshot::Snapshot;
 use crate::HEAVY_BYTES;
 
@@ -173,12 +175,14 @@ impl Vst {
     }
 
     /// Makes what was written a snapshot and moves the branch there. Without a change the last
-    /// snapshot is given back, unless `allow_empty`.
+    /// snapshot is given back, unless `allow_empty`. With `on_conflict="retry"` a branch that has
+    /// moved is followed: what was written is merged into what is there now.
     #[pyo3(signature = (
         message = Text::default(), *, author = None, metadata = None, allow_empty = false,
-        time_us = None
+        time_us = None, on_conflict = "fail"
     ))]
-    fn commit(
+    #[allow(clippy::too_many_arguments)]
+    pub fn commit(
         &self,
         py: Python<'_>,
         message: Text,
@@ -186,7 +190,9 @@ impl Vst {
         metadata: Option<&Bound<'_, PyDict>>,
         allow_empty: bool,
         time_us: Option<i64>,
+        on_conflict: &str,
     ) -> PyResult<Snapshot> {
+        let follows = merge::follows(on_conflict)?;
         let mut options = CommitOptions {
             message: message.0.into(),
             author: author.map_or_else(|| self.shared.author.clone(), |name| name.0.into()),
@@ -202,8 +208,21 @@ impl Vst {
                 options.metadata.insert(key.extract::<Text>()?.0.into(), value.0.to_vec());
             }
         }
-        let mut vst = self.vst.lock_py_attached(py);
         let engine = &self.shared.engine;
+        if follows {
+            let rebased = py.detach(|| {
+                engine.commit_rebased(&mut self.vst.lock(), &options).map_err(Failure::from)
+            })?;
+            self.shared.after_commit();
+            return match rebased {
+                Rebased::Committed(committed) => Ok(Snapshot::committed(committed)),
+                Rebased::Conflicts { head, yours, conflicts } => {
+                    let what = format!("the branch has moved to {head}, which does not merge");
+                    Err(merge::conflict_error(py, &what, &conflicts, Some(yours))?)
+                }
+            };
+        }
+        let mut vst = self.vst.lock_py_attached(py);
         let heavy = vst.pending_bytes() > HEAVY_BYTES || self.shared.waits_for_disk();
         let committed = match heavy {
             false => engine.commit(&mut vst, &options).map_err(Failure::from)?,
@@ -325,7 +344,7 @@ impl Vst {
         _traceback: &Bound<'_, PyAny>,
     ) -> PyResult<bool> {
         if exception.is_none() {
-            self.commit(py, Text::default(), None, None, false, None)?;
+            self.commit(py, Text::default(), None, None, false, None, "fail")?;
             return Ok(false);
         }
         self.with(py, |vst, engine| {

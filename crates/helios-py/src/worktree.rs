@@ -96,8 +96,10 @@ impl Worktree {
     }
 
     /// Commits the disk to a branch, which must be at `base`, or to none; the snapshot and
-    /// warnings.
-    #[pyo3(signature = (branch, base, message, *, author, metadata, allow_empty, command))]
+    /// warnings. What was `merged` is a further parent.
+    #[pyo3(signature = (
+        branch, base, message, *, author, metadata, allow_empty, command, merged = None
+    ))]
     #[allow(clippy::too_many_arguments)]
     fn commit<'py>(
         &self,
@@ -109,8 +111,10 @@ impl Worktree {
         metadata: Option<&Bound<'py, PyDict>>,
         allow_empty: bool,
         command: &str,
+        merged: Option<&str>,
     ) -> PyResult<(Snapshot, Vec<Warned<'py>>)> {
         let base = base.map(parse_id).transpose()?;
+        let merged = merged.map(parse_id).transpose()?;
         let branch = branch.as_ref().map(|name| name.0.as_str());
         let mut options = CommitOptions {
             message: message.0.into(),
@@ -127,7 +131,7 @@ impl Worktree {
             }
         }
         let (committed, warnings) =
-            self.run(py, |worktree| worktree.commit(branch, base, &options))?;
+            self.run(py, |worktree| worktree.commit(branch, base, merged, &options))?;
         self.shared.after_commit();
         Ok((Snapshot::committed(committed), warnings_to_python(py, warnings)?))
     }

@@ -15,7 +15,17 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 
-from helios.bench import commands, commits, durability, report, scale, soak, verify, volume
+from helios.bench import (
+    commands,
+    commits,
+    durability,
+    merges,
+    report,
+    scale,
+    soak,
+    verify,
+    volume,
+)
 from helios.bench.figure import Figure, Measured, Result, Unmeasurable
 from helios.bench.machine import load_average
 from helios.bench.workbench import QUICK, Sizes, Workbench
@@ -29,6 +39,7 @@ FIGURES: tuple[Figure, ...] = (
     *scale.FIGURES,
     *verify.FIGURES,
     *soak.FIGURES,
+    *merges.FIGURES,
     *commands.FIGURES,
 )
 

@@ -50,6 +50,9 @@ class Sizes:
     verified_bytes: int = 1 << 29
     soak_commits: int = 100_000
     soak_kept: int = 1_000
+    merged_files: int = 100
+    """Files that each of two branches changes, of `status_files`."""
+    merges: int = 20
 
 
 QUICK = Sizes(
@@ -77,6 +80,8 @@ QUICK = Sizes(
     verified_bytes=3 << 20,
     soak_commits=200,
     soak_kept=20,
+    merged_files=10,
+    merges=2,
 )
 """Smoke size: shows that each figure can be measured, and says nothing about speed."""
 

@@ -9,7 +9,7 @@ Exit codes are those of `helios.errors`, and beside them
 ====  ==========================================================================================
 code  meaning
 ====  ==========================================================================================
-1     differences, where `--exit-code` asks for them
+1     differences, where `--exit-code` asks for them; conflicts of a merge
 70    a defect of Helios (`HELIOS_TRACEBACK=1` shows where)
 130   interrupted (Ctrl-C)
 141   the reader of the output went away (as by SIGPIPE, without its message)

@@ -26,8 +26,9 @@ a snapshot is named by its id or the first digits of it (4 or more), by a branch
 `@` (the branch of the worktree); `~N` behind it goes N snapshots back: main~2, @~1
 
 environment: HELIOS_AUTHOR, HELIOS_DURABILITY, HELIOS_CACHE_BYTES, HELIOS_TRACEBACK, NO_COLOR
-exit codes: 0 done, 1 differences (--exit-code), 2 usage, 3 not a repository, 4 no such snapshot or
-path, 5 conflict, 6 corruption, 7 read-only, 8 newer format, 9 refused, 10 storage, 70 defect
+exit codes: 0 done, 1 differences (--exit-code) or conflicts of a merge, 2 usage,
+3 not a repository, 4 no such snapshot or path, 5 conflict, 6 corruption, 7 read-only,
+8 newer format, 9 refused, 10 storage, 70 defect
 """
 
 

@@ -1,6 +1,19 @@
 """A repository: snapshots, branches, VSTs, and the worktree beside it."""
 
-from helios._core import VST, Change, CommitStats, Diff, Entry, Graph, Rename, Snapshot
+from helios._core import (
+    VST,
+    Change,
+    CommitStats,
+    ConflictSide,
+    Diff,
+    Entry,
+    Graph,
+    Merge,
+    PathConflict,
+    Rename,
+    Snapshot,
+)
+from helios.repository.merging import Merged
 from helios.repository.operation import Operation, RefChange
 from helios.repository.repository import Materialized, Repository
 from helios.repository.worktree import (
@@ -17,11 +30,15 @@ __all__ = [
     "Change",
     "CommitStats",
     "Committed",
+    "ConflictSide",
     "Diff",
     "Entry",
     "Graph",
     "Materialized",
+    "Merge",
+    "Merged",
     "Operation",
+    "PathConflict",
     "PathWarning",
     "RefChange",
     "Rename",

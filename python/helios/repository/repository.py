@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Literal, Self, TypedDict, Unpack
 
-    from helios._core import VST, Diff, Entry
+    from helios._core import VST, Diff, Entry, Merge
     from helios.repository.gc import Collected
     from helios.repository.maintenance import Caller, Maintained
     from helios.repository.operation import Operation
@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 
 DEFAULT_BRANCH = "main"
 CACHE_BYTES = 64 << 20
+ID_DIGITS = 64
+LABEL_DIGITS = 12
 
 
 class Materialized(Result):
@@ -308,14 +310,8 @@ class Repository(Closing):
         """
         if what == "@":
             what = self._head
-        if isinstance(what, str):
-            try:
-                is_branch = what == DEFAULT_BRANCH or self._engine.branch(what) is not None
-            except ValueError:
-                # Not even a possible name of a branch.
-                is_branch = False
-            if is_branch:
-                return self._engine.vst_of_branch(what)
+        if isinstance(what, str) and (what == DEFAULT_BRANCH or self._is_branch(what)):
+            return self._engine.vst_of_branch(what)
         return self._engine.vst_of_snapshot(self.resolve(what))
 
     def branches(self, limit: int | None = None) -> dict[str, str]:
@@ -472,6 +468,36 @@ class Repository(Closing):
         snapshot = self.snapshot(revision)
         return self._engine.diff(next(iter(snapshot.parents), None), snapshot.id)
 
+    def merge(self, ours: str | Snapshot, theirs: str | Snapshot) -> Merge:
+        """Merges `theirs` into `ours`, three-way by their common ancestors.
+
+        Computes only: `Merge.commit` makes the snapshot, and moves `ours` if that is a branch.
+        Conflicts are data in the result. Raises as `resolve`.
+        """
+        if ours == "@":
+            ours = self._head
+        ids = self.resolve(ours), self.resolve(theirs)
+        branch = ours if isinstance(ours, str) and self._is_branch(ours) else None
+        return self._engine.merge(*ids, branch, (_label(ours), _label(theirs)))
+
+    def merge_trees(
+        self, base: str | Snapshot | None, ours: str | Snapshot, theirs: str | Snapshot
+    ) -> Merge:
+        """Merges by a base of the caller's choice, or by nothing, whatever the history.
+
+        A commit of the result has `ours` as its only parent, and moves no branch.
+        """
+        found = None if base is None else self.resolve(base)
+        ids = self.resolve(ours), self.resolve(theirs)
+        return self._engine.merge_trees(found, *ids, (_label(ours), _label(theirs)))
+
+    def _is_branch(self, name: str) -> bool:
+        try:
+            return self._engine.branch(name) is not None
+        except ValueError:
+            # Not even a possible name of a branch.
+            return False
+
     def read(self, revision: str | Snapshot, path: Path) -> bytes:
         """The content of a file in a snapshot."""
         return self._engine.vst_of_snapshot(self.resolve(revision)).read(path)
@@ -506,9 +532,13 @@ class Repository(Closing):
         *,
         paths: Iterable[Path] | None = None,
         dry_run: bool = False,
+        merge: bool = False,
+        since: str | Snapshot | None = None,
     ) -> Restored:
         """Brings the worktree to a snapshot; see `Worktree.restore`."""
-        return self.worktree.restore(revision, paths=paths, dry_run=dry_run)
+        return self.worktree.restore(
+            revision, paths=paths, dry_run=dry_run, merge=merge, since=since
+        )
 
     def materialize(
         self,
@@ -678,6 +708,12 @@ def _absolute(path: Path) -> str:
     if "\0" in given:
         raise errors.InvalidPath(f"{given!r} holds a NUL byte, which no path can")
     return os.path.abspath(given)
+
+
+def _label(revision: str | Snapshot) -> str:
+    """What stands in conflict markers: the name as given, or the first digits of an id."""
+    text = str(revision)
+    return text if len(text) < ID_DIGITS else text[:LABEL_DIGITS]
 
 
 def _maintenance_command(directory: str) -> list[str]:

@@ -13,7 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from helios._core import Diff, Engine, Snapshot
+    from helios._core import Diff, Engine, PathConflict, Snapshot
+    from helios.repository.merging import Merged
     from helios.repository.place import Place
     from helios.repository.repository import Path, Repository
     from helios.repository.watch import Watch
@@ -74,9 +75,12 @@ class Status(Result):
 
 
 class Restored(Result):
-    """What a restore wrote and deleted; `safety` holds what was on disk before, if it was new."""
+    """What a restore wrote and deleted; `safety` holds what was on disk before, if it was new.
 
-    __slots__ = ("deleted", "safety", "snapshot", "warnings", "written")
+    `conflicts` are those of a restore that was to merge; then nothing was done.
+    """
+
+    __slots__ = ("conflicts", "deleted", "safety", "snapshot", "warnings", "written")
 
     def __init__(
         self,
@@ -85,12 +89,14 @@ class Restored(Result):
         written: list[str],
         deleted: list[str],
         warnings: list[PathWarning],
+        conflicts: list[PathConflict] | None = None,
     ) -> None:
         self.snapshot = snapshot
         self.safety = safety
         self.written = written
         self.deleted = deleted
         self.warnings = warnings
+        self.conflicts = conflicts or []
 
 
 class Switched(Result):
@@ -220,9 +226,16 @@ class Worktree:
             return base
         return head if self._core.tree() == self._engine.snapshot(head).tree_id else base
 
-    def follow(self, branch: str, base: str | None) -> None:
-        """Notes the branch, and the snapshot that the disk comes from; nothing else."""
-        self._write_note("head", branch, base or "")
+    def follow(self, branch: str, base: str | None, merging: str | None = None) -> None:
+        """Notes the branch, the snapshot that the disk comes from, and the one that a person is
+        merging into it by hand; nothing else."""
+        self._write_note("head", branch, base or "", *([] if merging is None else [merging]))
+
+    @property
+    def merging(self) -> str | None:
+        """The id of the snapshot that a person is merging by hand; the next commit concludes it."""
+        note = _note(self._place, "head")
+        return (note and note[2]) or None
 
     def require_branches_of_others(self, gone: list[str]) -> None:
         """Raises `Refused` if another worktree follows one of the refs, which are to go."""
@@ -286,10 +299,11 @@ class Worktree:
 
         If that equals the branch's snapshot, nothing is written and the snapshot is given back,
         unless `allow_empty`. What cannot be read is passed over with a warning. Raises
-        `BranchMoved` if another process moved the branch meanwhile; the snapshot is kept.
+        `BranchMoved` if another process moved the branch meanwhile; the snapshot is kept. After
+        `merge` with markers it concludes the merge: the snapshot has both parents.
         """
         with self.turn():
-            return self._commit(message, author, metadata, allow_empty, "commit")
+            return self._commit(message, author, metadata, allow_empty, "commit", self.merging)
 
     def _commit(
         self,
@@ -298,6 +312,7 @@ class Worktree:
         metadata: Mapping[str, bytes | str] | None,
         allow_empty: bool,
         command: str,
+        merging: str | None = None,
     ) -> Committed:
         branch, noted = self._head()
         base = self._base(branch, noted)
@@ -309,6 +324,7 @@ class Worktree:
             metadata=None if metadata is None else dict(metadata),
             allow_empty=allow_empty,
             command=command,
+            merged=merging,
         )
         if snapshot.id != noted:
             self.follow(branch, snapshot.id)
@@ -351,6 +367,20 @@ class Worktree:
             command=command,
         )
         return snapshot.id, (snapshot if snapshot.stats is not None else None), _warnings(warnings)
+
+    def keep(self, base: str, command: str) -> tuple[Snapshot | None, list[PathWarning]]:
+        """Makes what is on disk a child of `base` that no branch names: the snapshot, None if it is
+        the base's tree; and warnings."""
+        snapshot, warnings = self._core.commit(
+            None,
+            base,
+            f"before {command}",
+            author=None,
+            metadata=None,
+            allow_empty=False,
+            command=command,
+        )
+        return (None if snapshot.stats is None else snapshot), _warnings(warnings)
 
     def commit_for(self, command: str) -> Committed:
         """Commits what is on disk before a command loses it. The caller has the turn."""
@@ -403,6 +433,8 @@ class Worktree:
         *,
         paths: Iterable[Path] | None = None,
         dry_run: bool = False,
+        merge: bool = False,
+        since: str | Snapshot | None = None,
     ) -> Restored:
         """Brings the disk, or the given paths of it, to a snapshot.
 
@@ -410,23 +442,84 @@ class Worktree:
         a restore back. The branch stays where it is; the next commit records the result.
         Ignored files are never touched. With `dry_run` nothing is written, and the lists say what
         would be.
+
+        With `merge` what has changed on disk since the last snapshot, or since the snapshot
+        `since`, is kept: it is merged into the snapshot that is restored. If they conflict,
+        nothing is done, and `conflicts` tells where.
         """
+        if since is not None and not merge:
+            raise errors.Usage("`since` says from where on changes are kept by `merge`")
+        if dry_run and merge:
+            raise errors.Usage("`dry_run` does not look at what is on disk, which `merge` keeps")
         target = self._repository.snapshot(revision)
         chosen = None if paths is None else [self._inside(path, target) for path in paths]
         if dry_run:
             written, deleted, warnings, _ = self._core.restore(target.id, chosen, dry_run=True)
             return Restored(target, None, written, deleted, _warnings(warnings))
-        command = f"restore {target.id[:12]}"
         with self.turn():
+            if merge:
+                from helios.repository.merging import restore_merged
+
+                base = None if since is None else self._repository.snapshot(since).id
+                return restore_merged(self._engine, self, target, base, chosen)
+            command = f"restore {target.id[:12]}"
             held, safety, warned = self._secure(command)
-            try:
-                written, deleted, warnings, tree = self._bring(target.id, chosen, safety)
-            except errors.HeliosError:
-                # What was done until then can be undone, too.
-                self._record_disk(held, target, self._core.tree(), command)
-                raise
-            self._record_disk(held, target, tree, command)
-        return Restored(target, safety, written, deleted, warned + _warnings(warnings))
+            done = self.carry_out(held, target, safety, command, paths=chosen)
+        return Restored(target, safety, done[0], done[1], warned + done[2])
+
+    def merge(
+        self,
+        revision: str | Snapshot,
+        message: str = "",
+        *,
+        author: str | None = None,
+        markers: bool = False,
+        dry_run: bool = False,
+    ) -> Merged:
+        """Merges a snapshot into the branch, and brings the disk there, in one operation.
+
+        What is on disk and not committed is committed first. If the sides conflict nothing is
+        done, and the result says where; with `markers` the disk gets what could be merged, texts
+        with both versions in marked sections, and the next `commit` concludes the merge. With
+        `dry_run` nothing is written; what is not committed is not looked at then.
+        """
+        from helios.repository.merging import merge
+
+        theirs = self._repository.snapshot(revision)
+        with self.turn():
+            return merge(
+                self._engine, self, theirs, str(revision), message, author, markers, dry_run
+            )
+
+    def carry_out(
+        self,
+        held: Snapshot,
+        target: Snapshot,
+        safety: Snapshot | None,
+        command: str,
+        *,
+        paths: list[bytes] | None = None,
+        head: tuple[str, str | None] | None = None,
+        moves: Iterable[tuple[str, str | None, str | None]] = (),
+    ) -> tuple[list[str], list[str], list[PathWarning]]:
+        """Brings the disk from the snapshot that it holds to another, and records that as one
+        operation, with the `moves` of refs and the worktree's new `head`: paths written, paths
+        deleted, warnings.
+
+        If a ref has moved meanwhile the disk goes back, and `BranchMoved` is raised.
+        """
+        try:
+            written, deleted, warnings, tree = self._bring(target.id, paths, safety)
+        except errors.HeliosError:
+            # What was done until then can be undone, too.
+            self._record_disk(held, target, self._core.tree(), command)
+            raise
+        try:
+            self._record_disk(held, target, tree, command, head, moves)
+        except errors.Conflict:
+            self._bring(held.id, None, safety)
+            raise
+        return written, deleted, _warnings(warnings)
 
     def _record_disk(
         self,
@@ -435,10 +528,11 @@ class Worktree:
         tree: str | None,
         command: str,
         head: tuple[str, str | None] | None = None,
+        moves: Iterable[tuple[str, str | None, str | None]] = (),
     ) -> None:
         """Records that the disk held one snapshot, was to be brought to another, and has `tree`
         now, which may be something in between."""
-        changes: list[tuple[str, str | None, str | None]] = []
+        changes = list(moves)
         if tree is not None and tree != held.tree_id:
             after = target.id
             if tree != target.tree_id:
@@ -514,13 +608,8 @@ class Worktree:
         if target is None:
             return Switched(branch, None, safety, [], [], warned)
         snapshot = self._engine.snapshot(target)
-        try:
-            written, deleted, warnings, tree = self._bring(target, None, safety)
-        except errors.HeliosError:
-            self._record_disk(held, snapshot, self._core.tree(), command)
-            raise
-        self._record_disk(held, snapshot, tree, command, (branch, target))
-        return Switched(branch, snapshot, safety, written, deleted, warned + _warnings(warnings))
+        done = self.carry_out(held, snapshot, safety, command, head=(branch, target))
+        return Switched(branch, snapshot, safety, done[0], done[1], warned + done[2])
 
 
 def read_head(place: Place) -> tuple[str, str | None]:

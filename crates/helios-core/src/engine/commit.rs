@@ -38,8 +38,6 @@ pub struct CommitOptions {
     /// Microseconds since 1970-01-01 UTC; now if `None`.
     pub time_us: Option<i64>,
     pub metadata: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// Parents beside the VST's base.
-    pub more_parents: Vec<Id>,
     /// Make a snapshot even if nothing has changed.
     pub allow_empty: bool,
     /// Who and what, for the operation log.
@@ -343,7 +341,7 @@ impl Engine {
         writer.lower_epoch(vst.epoch);
         writer.directory(vst.tree.root().count());
         let tree = node::seal(vst.tree.root_mut(), &mut writer)?;
-        let must_be_new = options.allow_empty || vst.is_new_branch || vst.base_is_dropped;
+        let must_be_new = options.allow_empty || vst.must_commit();
         if let (Some(base), true, false) = (vst.base, vst.base_tree == Some(tree), must_be_new) {
             writer.flush()?;
             self.settle(vst, writer.is_bulk());
@@ -357,7 +355,7 @@ impl Engine {
                 elapsed_ns: start.elapsed().as_nanos() as u64,
             });
         }
-        let parents = vst.base.iter().chain(&options.more_parents).copied().collect();
+        let parents = vst.base.iter().chain(&vst.more_parents).copied().collect();
         let (id, snapshot) = writer.put_snapshot(tree, parents, options)?;
         if let Some(branch) = &vst.branch {
             let change = RefChange { name: branch.clone(), old: vst.expected(), new: Some(id) };
@@ -387,6 +385,7 @@ impl Engine {
         vst.base_tree = Some(tree);
         vst.is_new_branch = false;
         vst.base_is_dropped = false;
+        vst.more_parents.clear();
         (vst.paths_added, vst.path_bytes_added, vst.pending_bytes) = (0, 0, 0);
         Ok(Committed {
             id,

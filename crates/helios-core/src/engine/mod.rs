@@ -6,6 +6,7 @@ pub mod epoch;
 pub mod gc;
 mod git_model;
 pub mod materialize;
+pub mod merge;
 pub mod objects;
 mod populate;
 pub mod progress;

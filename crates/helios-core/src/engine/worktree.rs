@@ -157,15 +157,16 @@ impl<'e> Worktree<'e> {
 
     /// Commits what is on disk to a branch, which must still be at `base`, the snapshot that the
     /// disk came from; or to none. Nothing is committed if it equals that, unless the options
-    /// allow it.
+    /// allow it or something was `merged`: a further parent.
     pub fn commit(
         &mut self,
         branch: Option<&str>,
         base: Option<Id>,
+        merged: Option<Id>,
         options: &CommitOptions,
     ) -> Result<(Committed, Vec<Warning>)> {
         loop {
-            match self.try_commit(branch, base, options) {
+            match self.try_commit(branch, base, merged, options) {
                 // What the index vouches for may be gone, and what was written already too.
                 Err(Error::Outdated) => {
                     self.engine.notice_epoch()?;
@@ -181,6 +182,7 @@ impl<'e> Worktree<'e> {
         &mut self,
         branch: Option<&str>,
         base: Option<Id>,
+        merged: Option<Id>,
         options: &CommitOptions,
     ) -> Result<(Committed, Vec<Warning>)> {
         let start = Instant::now();
@@ -190,6 +192,7 @@ impl<'e> Worktree<'e> {
         let base = base.map(tree_of).transpose()?;
         let branch = branch.map(refs::branch_ref).transpose()?;
         let mut head = Vst::new(Tree::default(), base, branch);
+        head.more_parents.extend(merged);
         let mut writer = Writer::new(engine);
         writer.lower_epoch(self.epoch);
         head.epoch = self.epoch;

@@ -180,8 +180,9 @@ fn set_below(
     let below = from + name.len() + 1;
     match found {
         Some(EntryKind::Directory) => {
-            let mut edit =
-                |child: &mut Arc<Node>| set_below(child, path, below, entry, kid, reader);
+            let mut edit = |child: &mut Arc<Node>| {
+                deeper(|| set_below(child, path, below, entry, kid, reader))
+            };
             directory::edit_subdirectory(Arc::make_mut(node), name, reader, &mut edit)
         }
         Some(_) => Err(Error::NotADirectory { path: entry::show(&path[..below - 1]) }),

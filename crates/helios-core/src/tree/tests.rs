@@ -166,6 +166,10 @@ fn deep_paths_do_not_overflow_a_small_stack() {
             let (id, _) = store(&mut tree, &objects);
             let mut tree = Tree::load(&objects, &id).unwrap();
             assert_eq!(files(&tree, &objects).len(), 1);
+            // All directories are there by now.
+            let beside = format!("{path}e");
+            put(&mut tree, &beside, "y", &objects).unwrap();
+            tree.remove(beside.as_bytes(), true, &objects).unwrap().unwrap();
             tree.remove(path.as_bytes(), true, &objects).unwrap().unwrap();
             assert!(tree.root().is_empty());
         })

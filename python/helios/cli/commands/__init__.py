@@ -13,6 +13,7 @@ COMMANDS = {
     "branch": "list, make, rename or delete branches",
     "tag": "list, make or delete tags",
     "switch": "put the worktree on another branch",
+    "merge": "bring another branch's changes into this one",
     "restore": "bring the worktree, or paths in it, back to a snapshot",
     "undo": "undo the last operation, or another one",
     "redo": "take back the last undo",

@@ -1,5 +1,6 @@
 """`restore`: brings the worktree back to a snapshot. JSON: `restored` (the snapshot's id),
-`safety_snapshot` (null if nothing was uncommitted), `written`, `deleted`, `dry_run`."""
+`safety_snapshot` (null if nothing was uncommitted), `written`, `deleted`, `dry_run`, `conflicts`
+(of `--merge`; see `helios.cli.conflicts`)."""
 
 from __future__ import annotations
 
@@ -15,13 +16,16 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Bring the worktree, or only some paths of it, to the state of a snapshot. What is not committed
 yet is committed first, so a restore can be undone. Ignored files are never touched. The branch
-stays where it is: the next `commit` records the result.
+stays where it is: the next `commit` records the result. With --merge, what has changed on disk
+since the last snapshot is kept; if that conflicts, nothing is done and the exit code is 1.
 """
 EXAMPLES = """\
   helios-cli restore @~1
   helios-cli restore 3f2a9c1d --dry-run
   helios-cli restore main -- src/a.py docs
+  helios-cli restore @~1 --merge    (undo the last snapshot, keep the edits since)
 """
+CONFLICTS = 1
 
 
 def add_arguments(parser: Declarations) -> None:
@@ -30,6 +34,12 @@ def add_arguments(parser: Declarations) -> None:
         "paths", nargs="*", default=[], metavar="path", help="only these files and directories"
     )
     parser.add_argument("--dry-run", action="store_true", help="write nothing, say what would be")
+    parser.add_argument(
+        "--merge", action="store_true", help="keep what has changed since the last snapshot"
+    )
+    parser.add_argument(
+        "--since", metavar="SNAPSHOT", help="with --merge: keep what has changed since this one"
+    )
 
 
 def run(context: Context) -> int:
@@ -38,11 +48,17 @@ def run(context: Context) -> int:
         paths = context.tree_paths(repository)
         with context.working(repository):
             restored = repository.worktree.restore(
-                arguments.snapshot, paths=paths, dry_run=arguments.dry_run
+                arguments.snapshot,
+                paths=paths,
+                dry_run=arguments.dry_run,
+                merge=arguments.merge,
+                since=arguments.since,
             )
         context.warn(restored.warnings)
         safety = restored.safety
         if context.json:
+            from helios.cli.conflicts import as_data
+
             context.report(
                 {
                     "restored": restored.snapshot.id,
@@ -50,10 +66,18 @@ def run(context: Context) -> int:
                     "written": restored.written,
                     "deleted": restored.deleted,
                     "dry_run": arguments.dry_run,
+                    "conflicts": as_data(restored.conflicts),
                 }
             )
-            return 0
+            return CONFLICTS if restored.conflicts else 0
         context.tell_warnings()
+        if restored.conflicts:
+            from helios.cli.conflicts import listing
+
+            for line in listing(restored.conflicts, context.terminal.paint):
+                context.terminal.line(line)
+            context.say(f"{counted(len(restored.conflicts), 'conflict')}; nothing was restored")
+            return CONFLICTS
         written, deleted = restored.written, restored.deleted
         if arguments.dry_run:
             _list(context, written, deleted)
