@@ -18,7 +18,9 @@ ERROR_RS = Path(__file__).parents[1] / "crates/helios-core/src/error.rs"
 ALL = [
     kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, HeliosError)
 ]
-RAISED = [kind for kind in ALL if not kind.__subclasses__() or kind is StorageError]
+RAISED = [
+    kind for kind in ALL if not kind.__subclasses__() or kind in {StorageError, errors.Conflict}
+]
 
 
 def make(kind: type[HeliosError], message: str) -> HeliosError:

@@ -13,9 +13,10 @@ from helios._core import (
     Rename,
     Snapshot,
 )
+from helios.repository.materialized import Materialized
 from helios.repository.merging import Merged
 from helios.repository.operation import Operation, RefChange
-from helios.repository.repository import Materialized, Repository
+from helios.repository.repository import Repository
 from helios.repository.worktree import (
     Committed,
     PathWarning,

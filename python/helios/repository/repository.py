@@ -12,7 +12,6 @@ from helios.repository import revision as revisions
 from helios.repository.account import user_at_host
 from helios.repository.operation import BRANCHES, TAGS, require_free
 from helios.repository.place import DIRECTORY, Place
-from helios.repository.result import Result
 from helios.store.closing import Closing
 
 TYPE_CHECKING = False
@@ -23,10 +22,11 @@ if TYPE_CHECKING:
     from helios._core import VST, Diff, Entry, Merge
     from helios.repository.gc import Collected
     from helios.repository.maintenance import Caller, Maintained
+    from helios.repository.materialized import Materialized
     from helios.repository.operation import Operation
     from helios.repository.undo import History, Undone
     from helios.repository.verify import Verified
-    from helios.repository.worktree import PathWarning, Restored, Worktree
+    from helios.repository.worktree import Restored, Worktree
     from helios.repository.worktrees import (
         AddedWorktree,
         ListedWorktree,
@@ -53,31 +53,6 @@ DEFAULT_BRANCH = "main"
 CACHE_BYTES = 64 << 20
 ID_DIGITS = 64
 LABEL_DIGITS = 12
-
-
-class Materialized(Result):
-    """What `materialize` wrote: the snapshot's id, where, how many files, of how many bytes.
-
-    `failed` is how many entries the file system did not take; `warnings` say which, and why.
-    """
-
-    __slots__ = ("bytes", "failed", "files", "out", "snapshot", "warnings")
-
-    def __init__(
-        self,
-        snapshot: str,
-        out: str,
-        files: int,
-        bytes: int,
-        failed: int,
-        warnings: list[PathWarning],
-    ) -> None:
-        self.snapshot = snapshot
-        self.out = out
-        self.files = files
-        self.bytes = bytes
-        self.failed = failed
-        self.warnings = warnings
 
 
 class Repository(Closing):
@@ -557,26 +532,16 @@ class Repository(Closing):
         with a warning; if it is full, fails or is read-only, nothing is left and an error raised.
         Raises `TargetNotEmpty`, `PathNotFound`, `StorageError`.
         """
-        from helios.repository.target import empty, require_empty
-        from helios.repository.worktree import PathWarning
+        from helios.repository.materialized import materialize
 
-        found = self.resolve(revision)
-        target = _absolute(out)
-        is_new = require_empty(target)
-        try:
-            files, size, failed, warnings = self._engine.materialize(
-                found,
-                target,
-                list(include or ()),
-                list(exclude or ()),
-                None if paths is None else [_tree_path(path) for path in paths],
-            )
-        except BaseException:
-            # Nothing was there before, and half a snapshot is worse than none.
-            empty(target, remove=is_new)
-            raise
-        passed = [PathWarning(pair) for pair in warnings]
-        return Materialized(found, target, files, size, failed, passed)
+        return materialize(
+            self._engine,
+            self.resolve(revision),
+            _absolute(out),
+            list(include or ()),
+            list(exclude or ()),
+            None if paths is None else [_tree_path(path) for path in paths],
+        )
 
     def maintenance(self, *, locked: Caller | None = None) -> Maintained:
         """Moves the journal into the L2 store. Raises `StoreBusy` if another process does.

@@ -198,11 +198,13 @@ class Pass:
             try:
                 branch, base = read_head(place)
                 exists = self._engine.branch(branch) is not None
-                is_whole = _has_two_lines(os.path.join(place.state, "head"))
+                is_whole = _is_whole(os.path.join(place.state, "head"))
             except errors.HeliosError as error:
                 self._damage.append(Damage("worktree", f"{name}: {error}"))
                 continue
-            if not is_whole or (base is not None and not exists):
+            # Where L2 cannot be read nobody knows what is there.
+            is_gone = base is not None and not exists and not self._l2_is_damaged
+            if not is_whole or is_gone:
                 reason = f"{name} does not hold a branch that is there and a snapshot, a line each"
                 self._damage.append(Damage("worktree", f"{reason}; `switch` writes it anew"))
             if base is None:
@@ -212,6 +214,10 @@ class Pass:
                 self._damage.append(Damage("worktree", reason))
                 continue
             yield os.fsencode(name), base
+
+    @property
+    def _l2_is_damaged(self) -> bool:
+        return any(damage.kind == "l2" for damage in self._damage)
 
     def _roots(self) -> list[Root]:
         try:
@@ -282,14 +288,15 @@ class Pass:
         self._damage += damage
 
 
-def _has_two_lines(path: str) -> bool:
+def _is_whole(path: str) -> bool:
     """Whether a worktree's head is as it is written; one that was never written is, too."""
     try:
         with open(path, "rb") as file:
             content = file.read()
     except FileNotFoundError:
         return True
-    return content.endswith(b"\n") and content.count(b"\n") == 2
+    # A third is what is being merged by hand.
+    return content.endswith(b"\n") and content.count(b"\n") in {2, 3}
 
 
 def _effect(name: bytes, snapshots: int, snapshot: str, path: bytes | None) -> Effect:

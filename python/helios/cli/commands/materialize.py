@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from helios.cli.arguments import Declarations
     from helios.cli.context import Context
-    from helios.repository.repository import Materialized
+    from helios.repository.materialized import Materialized
 
 DESCRIPTION = """\
 Write the files of a snapshot to a directory that is new or empty. The repository and the
