@@ -21,8 +21,9 @@ impl Journal {
         self.state.read().segments.keys().copied().collect()
     }
 
-    /// Calls `visit` with the frames of a segment from an offset on, at which one begins. One segment at a time is in memory. A segment
-    /// that was deleted since it was listed stays readable, because its file is open.
+    /// Calls `visit` with the frames of a segment from an offset on, at which one begins. One
+    /// segment at a time is in memory. A segment that was deleted since it was listed stays
+    /// readable, because its file is open.
     pub fn each_frame(
         &self,
         (number, from): Position,
