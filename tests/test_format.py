@@ -138,7 +138,7 @@ class Reader:
     """A repository whose journal has not been moved into L2."""
 
     def __init__(self, directory: Path) -> None:
-        assert (directory / "format").read_bytes() == b"helios 1\n"
+        assert (directory / "format").read_bytes() == b"helios 2\n"
         self.records: dict[bytes, bytes] = {}
         self.refs: dict[bytes, bytes] = {}
         self.operations: list[Operation] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import tarfile
 from pathlib import Path
 from typing import Literal
 
@@ -204,7 +205,30 @@ def test_what_is_in_l2_is_read_where_nothing_may_be_written(repo: Repository, pl
             path.chmod(mode)
 
 
-@pytest.mark.parametrize("version", [2, 99999])
+def test_a_repository_of_version_1_is_read_and_written_and_collected(place: Path) -> None:
+    """It was made by a Helios that wrote version 1; its first gc makes it one of version 2."""
+    place.mkdir()
+    with tarfile.open(Path(__file__).parents[1] / "data" / "version-1.tar.gz") as archive:
+        archive.extractall(place, filter="data")
+    version = place / ".helios" / "format"
+    with Repository.open(place) as repo:
+        assert [snapshot.message for snapshot in repo.log("main")] == [
+            "commit 2",
+            "commit 1",
+            "commit 0",
+        ]
+        assert repo.read("main~2", "a") == b"line\n" * 40 + b"0\n"
+        with repo.vst() as vst:
+            vst["c"] = b"new"
+        assert version.read_bytes() == b"helios 1\n"
+        config = place / ".helios" / "config"
+        config.write_text('[retention]\nkeep-last = 2\ngrace = "0s"\nundo = "0s"\n')
+        assert repo.gc().kept_snapshots == 2
+        assert version.read_bytes() == b"helios 2\n"
+        assert repo.read("main~1", "d/b") == b"2"
+
+
+@pytest.mark.parametrize("version", [3, 99999])
 def test_a_newer_format_is_refused(repo: Repository, place: Path, version: int) -> None:
     assert repo.directory is not None
     (place / ".helios" / "format").write_text(f"helios {version}\n")

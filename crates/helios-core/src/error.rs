@@ -131,7 +131,7 @@ impl Error {
             Error::ObjectNotFound { .. } => "ObjectNotFound",
             Error::Collected { .. } => "Collected",
             Error::Busy(_) => "StoreBusy",
-            Error::Outdated => "Conflict",
+            Error::Outdated => "StoreBusy",
             Error::NotASnapshot { .. } => "UnknownRevision",
             Error::CorruptObject { .. } | Error::Malformed(_) | Error::CorruptStore(_) => {
                 "CorruptObject"
