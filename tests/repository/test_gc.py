@@ -661,3 +661,23 @@ def test_a_small_memory_gives_the_same(repo: Repository, place: Path) -> None:
         assert content(repo, snapshot) == was
     assert os.listdir(place / ".helios" / "gc") == []
     all_is_readable(place)
+
+
+def test_history_ends_where_it_will_if_gc_died_before_it_said_so(
+    repo: Repository, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = history(repo, 30)
+    configure(place, "keep-last = 5")
+
+    def die(*_: object) -> None:
+        raise InterruptedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Gc, "_delete", die)
+        with pytest.raises(InterruptedError):
+            repo.gc()
+    kept = [snapshot.id for snapshot in made[:-6:-1]]
+    with Repository.open(place, cache_bytes=0) as again:
+        assert [snapshot.id for snapshot in again.log("main")] == kept
+    assert repo.gc().snapshots == 25
+    assert [snapshot.id for snapshot in repo.log("main")] == kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -196,3 +197,48 @@ def test_a_restore_that_conflicts_does_nothing(
     for wrong in ({"since": agent}, {"merge": True, "dry_run": True}):
         with pytest.raises(errors.Usage):
             worktree.restore(before, **wrong)
+
+
+def test_undo_takes_a_merge_back_in_one_step_and_redo_brings_it_again(tmp_path: Path) -> None:
+    with Repository.init(tmp_path) as repo:
+        (tmp_path / "file").write_text("base\n")
+        base = repo.worktree.commit("base").snapshot
+        with repo.vst("main").fork("other") as other:
+            other["new"] = "theirs\n"
+        (tmp_path / "mine").write_text("not committed\n")
+        done = repo.worktree.merge("other")
+        assert done.snapshot is not None
+        assert (tmp_path / "new").exists()
+        undone = repo.undo()
+        assert repo.resolve("main") == base.id
+        assert not (tmp_path / "new").exists()
+        assert (tmp_path / "mine").read_text() == "not committed\n"
+        assert [change.path for change in repo.worktree.status().diff.added] == ["mine"]
+        assert undone.of.command.startswith("merge")
+        repo.redo()
+        assert repo.resolve("main") == done.snapshot.id
+        assert (tmp_path / "new").read_text() == "theirs\n"
+        assert not repo.worktree.status().diff
+
+
+def test_a_merge_into_a_branch_that_moves_meanwhile_leaves_the_disk_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Repository.init(tmp_path) as repo:
+        (tmp_path / "file").write_text("base\n")
+        repo.worktree.commit("base")
+        with repo.vst("main").fork("other") as other:
+            other["new"] = "theirs\n"
+        record = Worktree.record
+
+        def late(self: Worktree, *arguments: Any, **options: Any) -> str:
+            with repo.vst("main") as vst:
+                vst["agent"] = "was first\n"
+            return record(self, *arguments, **options)
+
+        monkeypatch.setattr(Worktree, "record", late)
+        with pytest.raises(errors.BranchMoved):
+            repo.worktree.merge("other")
+        assert not (tmp_path / "new").exists()
+        assert repo.read("main", "agent") == b"was first\n"
+        assert (tmp_path / "file").read_text() == "base\n"

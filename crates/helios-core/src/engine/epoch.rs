@@ -235,7 +235,27 @@ impl Engine {
             return Ok(None);
         };
         store.refresh()?;
-        store.reference(&name)
+        match store.reference(&name)? {
+            None if self.is_dead(id)? => match self.nearest_kept(*id) {
+                // By now gc deletes, so it has marked it.
+                Err(Error::ObjectNotFound { .. }) => store.refresh().and(store.reference(&name)),
+                found => found.map(Some),
+            },
+            found => Ok(found),
+        }
+    }
+
+    /// Of a dead snapshot that gc has not marked yet, and therefore not deleted either: as `dropped`.
+    /// Where gc was killed this lasts until the next one.
+    fn nearest_kept(&self, dead: Id) -> Result<Id> {
+        let mut at = dead;
+        loop {
+            match self.stored_snapshot(&at)?.parents.first() {
+                None => return Ok(dead),
+                Some(parent) if self.is_dead(parent)? => at = *parent,
+                Some(parent) => return Ok(self.dropped(parent)?.unwrap_or(*parent)),
+            }
+        }
     }
 }
 

@@ -97,8 +97,7 @@ def _tell(context: Context, done: Merged) -> None:
     context.say(f"{verb} {done.branch}{at}: {changed}")
     if done.safety is not None:
         context.say(f"What was not committed is now {short(done.safety.id)}")
-    before = done.merge.ours
-    context.hint(f"undo: helios-cli restore {short(before)}")
+    context.hint("undo: helios-cli undo")
 
 
 def _tell_conflicts(context: Context, done: Merged) -> None:
