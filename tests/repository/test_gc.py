@@ -45,6 +45,7 @@ def all_is_readable(place: Path) -> None:
     """As a process sees it that starts now, with everything moved into L2."""
     with Repository.open(place, cache_bytes=0) as repo:
         repo.maintenance()
+        assert repo.verify().damage == []
         for branch in repo.branches():
             for snapshot in repo.log(branch, 25):
                 content(repo, snapshot)
