@@ -19,7 +19,11 @@ from helios.bench import (
     commands,
     commits,
     durability,
+<<<<<<< HEAD
     merges,
+=======
+    processes,
+>>>>>>> 07ba9ca (bench: commits of eight processes beside one, and beside git)
     report,
     scale,
     soak,
@@ -35,6 +39,7 @@ SEED = 1
 FIGURES: tuple[Figure, ...] = (
     *commits.FIGURES,
     *durability.FIGURES,
+    *processes.FIGURES,
     *volume.FIGURES,
     *scale.FIGURES,
     *verify.FIGURES,
