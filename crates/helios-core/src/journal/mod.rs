@@ -106,6 +106,7 @@ impl Journal {
             Err(error) => match error.kind() {
                 ErrorKind::PermissionDenied
                 | ErrorKind::ReadOnlyFilesystem
+                | ErrorKind::IsADirectory
                 | ErrorKind::NotFound => false,
                 _ => return Err(Error::io(&path, error)),
             },
