@@ -19,11 +19,8 @@ from helios.bench import (
     commands,
     commits,
     durability,
-<<<<<<< HEAD
     merges,
-=======
     processes,
->>>>>>> 07ba9ca (bench: commits of eight processes beside one, and beside git)
     report,
     scale,
     soak,

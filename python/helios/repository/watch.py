@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import select
 from io import FileIO
-from time import monotonic, time_ns
+from time import monotonic
 
 from helios import errors
 from helios.repository.operation import BRANCHES
@@ -242,7 +242,6 @@ class Watch:
                     metadata=None,
                     allow_empty=False,
                     command=COMMAND,
-                    time_us=time_ns() // 1000,
                 )
             except errors.BranchMoved:
                 # Somebody else has put it elsewhere; go on from there.

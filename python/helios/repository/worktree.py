@@ -225,7 +225,9 @@ class Worktree:
         head = self._engine.branch(branch)
         if head is None or head == base:
             return base
-        if self._core.tree() == self._engine.snapshot(head).tree_id or self._made(branch, base, head):
+        if self._core.tree() == self._engine.snapshot(head).tree_id or self._made(
+            branch, base, head
+        ):
             return head
         return base
 
