@@ -233,7 +233,12 @@ class Worktree:
 
     def _made(self, branch: str, base: str | None, head: str) -> bool:
         """Whether a commit of this worktree was the last to move the branch, from `base` to `head`:
-        then the process died before it could note that."""
+        then the process died before it could note that.
+
+        Not so where the directory has gone, and what was noted with it.
+        """
+        if not os.path.exists(os.path.join(self._place.repository, "format")):
+            return False
         for operation in self._repository.operations():
             for change in operation.changes:
                 if change.name == BRANCHES + branch:

@@ -422,9 +422,9 @@ impl Engine {
         }
     }
 
-    /// Appends, looking refs up in L2 as needed: how it ended, and what to sync. Objects of an older
-    /// epoch are refused as `Outdated`; of a frame without any, the values of its operation are
-    /// looked at again.
+    /// Appends, looking refs up in L2 as needed: how it ended, and what to sync. Objects of an
+    /// older epoch are refused as `Outdated`; of a frame without any, the values of its operation
+    /// are looked at again.
     pub(super) fn append(&self, frame: &mut FrameBuilder) -> Result<(Appended, Position)> {
         loop {
             if !frame.has_objects() {
