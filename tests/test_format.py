@@ -382,7 +382,7 @@ def test_zeros_ahead_of_the_frames_are_not_a_torn_tail(tmp_path: Path) -> None:
         reader = Reader(directory_of(repository))
         agree(reader, repository)
         assert (reader.torn, reader.damage) == (0, [])
-        number, offset = struct.unpack(">QQ", (segment.parent / "synced").read_bytes())
+        number, offset, _failed = struct.unpack(">QQ?", (segment.parent / "synced").read_bytes())
         assert number == 1
         assert not any(segment.read_bytes()[offset:])
 

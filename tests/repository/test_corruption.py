@@ -289,3 +289,14 @@ def test_a_head_that_names_no_branch_is_an_error(repo: Repository, place: Path) 
     head.mkdir()
     with pytest.raises(errors.StorageError):
         repo.worktree.status()
+
+
+def test_a_journal_that_was_emptied_is_no_new_repository(repo: Repository, place: Path) -> None:
+    with repo.vst() as vst:
+        vst["a"] = b"1"
+    repo.close()
+    segment = segment_of(place)
+    for length in (0, 31):
+        segment.write_bytes(segment.read_bytes()[:length])
+        with pytest.raises(errors.CorruptJournal, match="cut off within its header"):
+            Repository.open(place)

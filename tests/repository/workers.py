@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import random
 import resource
+import select
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Literal
 
@@ -80,6 +82,76 @@ def collect(directory: str) -> None:
         say("begins")
         while True:
             repo.gc()
+
+
+def commit_acknowledged(directory: str, branch: str, count: str, file: str) -> None:
+    """Commits to a branch beside others, which may be on it too, and notes each id in a file.
+
+    The loser of a compare-and-swap builds on what the winner made. Nothing else may fail.
+    """
+    with Repository.open(directory) as repo, open(file, "a", encoding="ascii") as acknowledged:
+        vst = repo.vst(branch)
+        for number in range(int(count)):
+            while True:
+                vst[f"by {os.getpid()}"] = b"%d" % number
+                try:
+                    snapshot = vst.commit()
+                except errors.BranchMoved as moved:
+                    assert moved.actual != moved.expected
+                    vst = repo.vst(branch)
+                    continue
+                break
+            say(f"{snapshot.id} {os.getpid()} {number}", acknowledged)
+
+
+def read_beside(directory: str) -> None:
+    """Reads whole branches, opened anew or not, until its input ends; says how many snapshots."""
+    seen = 0
+    with Repository.open(directory, cache_bytes=0) as kept:
+        say("ready")
+        while not select.select([sys.stdin], [], [], 0)[0]:
+            with Repository.open(directory) as fresh:
+                for repo in (kept, fresh):
+                    for branch in repo.branches():
+                        vst = repo.vst(branch)
+                        assert all(vst[path] is not None for path in vst)
+                        seen += sum(1 for _ in repo.log(branch, 5))
+    say(str(seen))
+
+
+def maintain_beside(directory: str) -> None:
+    """Runs maintenance again and again until its input ends; says how much was moved."""
+    moved = 0
+    say("ready")
+    with Repository.open(directory) as repo:
+        while not select.select([sys.stdin], [], [], 0.02)[0]:
+            with suppress(errors.StoreBusy):
+                moved += repo.maintenance().objects
+    say(str(moved))
+
+
+def lives(directory: str, acknowledged: str) -> None:
+    """At each line of input forks a process that commits until it is killed; says its number.
+
+    Each life commits to a branch of its own, with and without durability `disk`, and notes each id
+    in a file before it goes on.
+    """
+    for line in sys.stdin:
+        life = int(line)
+        child = os.fork()
+        if child == 0:
+            file = os.open(f"{acknowledged}/{life}", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            durability: Literal["process", "disk"] = "disk" if life % 3 == 0 else "process"
+            chance = random.Random(life)
+            repo = Repository.open(directory, durability=durability)
+            vst = repo.vst("main").fork(f"life-{life}")
+            for count in range(1_000_000):
+                vst["count"] = b"%d" % count
+                vst["content"] = chance.randbytes(chance.choice([10, 1000, 60_000]))
+                os.write(file, f"{vst.commit().id} {count}\n".encode())
+        say(str(child))
+        with suppress(ChildProcessError):
+            os.waitpid(child, 0)
 
 
 def read_steadily(directory: str, files: str) -> None:

@@ -215,3 +215,13 @@ def test_text_with_a_lone_surrogate_is_refused_as_such(repo: Repository) -> None
         with pytest.raises(errors.InvalidText, match=r"'caf\\udce9' is not text"):
             call()
     assert issubclass(errors.InvalidText, ValueError)
+
+
+def test_a_block_that_writes_nothing_makes_no_branch() -> None:
+    with Repository.memory() as repo:
+        with repo.vst():
+            pass
+        assert repo.branches() == {}
+        with repo.vst() as vst:
+            vst.mkdir("empty")
+        assert list(repo.branches()) == ["main"]

@@ -81,6 +81,11 @@ pub enum Error {
     Refused(String),
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
+    #[error(
+        "{}: {source}; snapshot {id} is committed, but may not survive a power cut; \
+         the next commit tries again to put it on disk", path.display()
+    )]
+    NotOnDisk { id: Id, path: PathBuf, source: io::Error },
     #[error("L2 store: {0}")]
     Store(String),
     #[error("L2 store: {0}")]
@@ -119,6 +124,14 @@ impl Error {
         }
     }
 
+    /// Says of an error of the sync which snapshot was to be synced.
+    pub fn after_commit(self, id: Id) -> Error {
+        match self {
+            Error::Io { path, source } => Error::NotOnDisk { id, path, source },
+            other => other,
+        }
+    }
+
     /// The Python exception class that carries this error.
     pub fn name(&self) -> &'static str {
         match self {
@@ -142,7 +155,7 @@ impl Error {
             Error::FormatTooNew(..) => "FormatTooNew",
             Error::UnsafePath { .. } => "UnsafePath",
             Error::Refused(_) => "Refused",
-            Error::Io { .. } | Error::Store(_) => "StorageError",
+            Error::Io { .. } | Error::NotOnDisk { .. } | Error::Store(_) => "StorageError",
         }
     }
 }

@@ -60,6 +60,11 @@ impl Vst {
         self.branch.as_deref()
     }
 
+    /// Whether it is over nothing and nothing was written.
+    pub fn is_void(&self) -> bool {
+        self.base.is_none() && !self.is_new_branch && self.tree.root().count() == 0
+    }
+
     pub fn pending_bytes(&self) -> u64 {
         self.pending_bytes
     }

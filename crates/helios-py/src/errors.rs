@@ -38,7 +38,9 @@ fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
             details.set_item("actual", moved.actual.map(|id| id.to_hex()))?;
             details.set_item("snapshot", moved.yours.map(|id| id.to_hex()))?;
         }
-        Error::Io { source, .. } => details.set_item("errno", source.raw_os_error())?,
+        Error::Io { source, .. } | Error::NotOnDisk { source, .. } => {
+            details.set_item("errno", source.raw_os_error())?;
+        }
         _ => {}
     }
     let raised = class.call((error.to_string(),), Some(&details))?;

@@ -344,7 +344,10 @@ impl Vst {
         _traceback: &Bound<'_, PyAny>,
     ) -> PyResult<bool> {
         if exception.is_none() {
-            self.commit(py, Text::default(), None, None, false, None, "fail")?;
+            // Nothing was written to a branch that does not exist: there is nothing to make it of.
+            if !self.vst.lock_py_attached(py).is_void() {
+                self.commit(py, Text::default(), None, None, false, None, "fail")?;
+            }
             return Ok(false);
         }
         self.with(py, |vst, engine| {

@@ -20,6 +20,7 @@ from helios.bench import (
     commits,
     durability,
     merges,
+    processes,
     report,
     scale,
     soak,
@@ -35,6 +36,7 @@ SEED = 1
 FIGURES: tuple[Figure, ...] = (
     *commits.FIGURES,
     *durability.FIGURES,
+    *processes.FIGURES,
     *volume.FIGURES,
     *scale.FIGURES,
     *verify.FIGURES,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter_ns
 from typing import Literal
@@ -20,7 +21,9 @@ MAINTENANCE_ATTEMPTS_MAX = 100
 class Committer:
     """Commits one edit after the other: a line is inserted into one file."""
 
-    def __init__(self, repository: Repository, vst: VST, edits: Edits) -> None:
+    def __init__(
+        self, repository: Repository, vst: VST, edits: Iterator[tuple[str, bytes]]
+    ) -> None:
         """`vst` is over the tree that `edits` began with."""
         self.repository = repository
         self.vst = vst

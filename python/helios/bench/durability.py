@@ -108,7 +108,7 @@ def eight_processes(bench: Workbench) -> Measured:
     floor.add(bare(bench.fresh("synced"), count))
     module = ("-m", "helios.bench.writer", str(worker.root))
     python = bench.programs.python
-    processes = [bench.programs.start(python(*module, name, str(count))) for name in names]
+    processes = [bench.programs.start(python(*module, name, str(count), "disk")) for name in names]
     commits = Rounds()
     try:
         for process in processes:

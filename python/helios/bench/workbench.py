@@ -33,6 +33,8 @@ class Sizes:
     steady_commits: int = 60_000
     """Commits over which written bytes are counted: the journal is moved into L2 three times."""
     git_commits: int = 30
+    process_commits: int = 16_000
+    """Commits of a round of one or of several processes."""
     many_files: int = 1_000_000
     many_directories: int = 1_000
     many_texts: int = 2_000
@@ -64,6 +66,7 @@ QUICK = Sizes(
     maintained_commits=20,
     steady_commits=50,
     git_commits=2,
+    process_commits=16,
     many_files=2_000,
     many_directories=20,
     many_texts=20,

@@ -1,17 +1,18 @@
 """One of several processes that commit to the same repository side by side.
 
-`python -m helios.bench.writer ROOT BRANCH COUNT`: opens the repository, says `ready`, waits for a
-line and commits. Then it prints, in nanoseconds, when it began and ended by the system's monotonic
-clock, and the latency of each commit.
+`python -m helios.bench.writer ROOT BRANCH COUNT DURABILITY`: opens the repository, makes its edits,
+says `ready`, waits for a line and commits. Then it prints, in nanoseconds, when it began and ended
+by the system's monotonic clock, and the latency of each commit.
 """
 
 from __future__ import annotations
 
 import sys
+from itertools import islice
 from time import monotonic_ns
 
 from helios import Repository
-from helios.bench.committer import Committer
+from helios.bench.committer import Committer, Durability
 from helios.bench.corpus import Edits
 
 FILES = 50
@@ -20,12 +21,14 @@ FILES = 50
 
 def main(arguments: list[str]) -> int:
     """Runs the writer."""
-    root, branch, count = arguments
-    with Repository.open(root, durability="disk", author="bench") as repository:
+    root, branch, count = arguments[:3]
+    durability: Durability = "disk" if arguments[3] == "disk" else "process"
+    with Repository.open(root, durability=durability, author="bench") as repository:
         vst = repository.vst(branch)
         paths = vst.walk()
         contents = {path: vst.read(path) for path in paths[:: max(1, len(paths) // FILES)]}
-        worker = Committer(repository, vst, Edits(branch, contents))
+        edits = list(islice(Edits(branch, contents), int(count)))
+        worker = Committer(repository, vst, iter(edits))
         print("ready", flush=True)
         sys.stdin.readline()
         start = monotonic_ns()

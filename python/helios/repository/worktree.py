@@ -219,12 +219,33 @@ class Worktree:
         """What the branch must be at for a commit to move it.
 
         That is the snapshot that the disk came from. But a process that dies between a commit and
-        the note of it leaves an old one noted; the index tells that the disk is at the newer.
+        the note of it leaves an old one noted: then the index tells that the disk is at the newer,
+        or, if the process had not come to write the index either, the log.
         """
         head = self._engine.branch(branch)
         if head is None or head == base:
             return base
-        return head if self._core.tree() == self._engine.snapshot(head).tree_id else base
+        if self._core.tree() == self._engine.snapshot(head).tree_id or self._made(
+            branch, base, head
+        ):
+            return head
+        return base
+
+    def _made(self, branch: str, base: str | None, head: str) -> bool:
+        """Whether a commit of this worktree was the last to move the branch, from `base` to `head`:
+        then the process died before it could note that.
+
+        Not so where the directory has gone, and what was noted with it.
+        """
+        if not os.path.exists(os.path.join(self._place.repository, "format")):
+            return False
+        for operation in self._repository.operations():
+            for change in operation.changes:
+                if change.name == BRANCHES + branch:
+                    is_commit = operation.verb is None and operation.head is None
+                    here = operation.worktree == self.name
+                    return is_commit and here and (change.old, change.new) == (base, head)
+        return False
 
     def follow(self, branch: str, base: str | None, merging: str | None = None) -> None:
         """Notes the branch, the snapshot that the disk comes from, and the one that a person is

@@ -344,6 +344,8 @@ impl Engine {
         let must_be_new = options.allow_empty || vst.must_commit();
         if let (Some(base), true, false) = (vst.base, vst.base_tree == Some(tree), must_be_new) {
             writer.flush()?;
+            // Who made the base may have failed to put it on disk, or not have meant to.
+            self.journal.sync(self.journal.end())?;
             self.settle(vst, writer.is_bulk());
             return Ok(Committed {
                 id: base,
@@ -367,10 +369,12 @@ impl Engine {
             });
         }
         let journal_bytes = writer.journal_bytes + writer.frame.len() as u64;
-        let appended = self.append(&mut writer.frame)?;
+        let (appended, position) = self.append(&mut writer.frame)?;
         self.count_forms(&writer.frame);
         self.settle(vst, writer.is_bulk());
+        let synced = self.journal.sync(position);
         if let Appended::Moved(name, actual) = appended {
+            synced?;
             self.metrics.add(Counter::Conflicts, 1);
             return Err(Error::BranchMoved(Box::new(BranchMoved {
                 branch: super::refs::branch_of(&name),
@@ -387,6 +391,8 @@ impl Engine {
         vst.base_is_dropped = false;
         vst.more_parents.clear();
         (vst.paths_added, vst.path_bytes_added, vst.pending_bytes) = (0, 0, 0);
+        // The branch has moved, so the VST goes on from there all the same.
+        synced.map_err(|error| error.after_commit(id))?;
         Ok(Committed {
             id,
             snapshot,
@@ -416,9 +422,10 @@ impl Engine {
         }
     }
 
-    /// Appends, looking refs up in L2 as needed. Objects of an older epoch are refused as
-    /// `Outdated`; of a frame without any, the values of its operation are looked at again.
-    pub(super) fn append(&self, frame: &mut FrameBuilder) -> Result<Appended> {
+    /// Appends, looking refs up in L2 as needed: how it ended, and what to sync. Objects of an
+    /// older epoch are refused as `Outdated`; of a frame without any, the values of its operation
+    /// are looked at again.
+    pub(super) fn append(&self, frame: &mut FrameBuilder) -> Result<(Appended, Position)> {
         loop {
             if !frame.has_objects() {
                 frame.epoch = self.vouch_for(frame.changes())?;
@@ -431,13 +438,12 @@ impl Engine {
                 Append::Outdated if frame.has_objects() => return Err(Error::Outdated),
                 Append::Outdated => self.notice_epoch()?,
                 Append::Done(position) => {
-                    self.journal.sync(position)?;
                     let (segment, end) = position;
-                    return Ok(Appended::At((segment, end - frame.len() as u64)));
+                    let begin = (segment, end - frame.len() as u64);
+                    return Ok((Appended::At(begin), position));
                 }
                 Append::Moved(name, actual, position) => {
-                    self.journal.sync(position)?;
-                    return Ok(Appended::Moved(name, actual));
+                    return Ok((Appended::Moved(name, actual), position));
                 }
                 Append::Unknown => {
                     for name in frame.ref_names() {

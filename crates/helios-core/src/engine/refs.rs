@@ -140,7 +140,9 @@ impl Engine {
         let changes = operation.changes.clone();
         let mut frame = FrameBuilder::default();
         frame.operation(operation);
-        match self.append(&mut frame)? {
+        let (appended, position) = self.append(&mut frame)?;
+        self.journal.sync(position)?;
+        match appended {
             Appended::At(position) => Ok(operation_id(position, &encoded)),
             Appended::Moved(name, actual) => {
                 let change = changes.into_iter().find(|change| change.name == name);

@@ -213,6 +213,13 @@ impl<'e> Worktree<'e> {
                 }
                 return Err(Error::BranchMoved(moved));
             }
+            Err(error @ Error::NotOnDisk { .. }) => {
+                if let Some(made) = vst.base() {
+                    capture.teach(&mut self.index, engine.snapshot(&made)?.tree);
+                    self.save_index()?;
+                }
+                return Err(error);
+            }
             Err(error) => return Err(error),
         };
         capture.teach(&mut self.index, committed.snapshot.tree);

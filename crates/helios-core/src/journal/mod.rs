@@ -21,6 +21,7 @@ pub mod segment;
 mod sync;
 
 use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::Arc;
@@ -93,16 +94,23 @@ impl Journal {
     /// Makes an empty journal in a new directory.
     pub fn init(directory: &Path) -> Result<()> {
         std::fs::create_dir_all(directory).map_err(|error| Error::io(directory, error))?;
-        Segment::create(directory, 1).map(drop)
+        // On disk before the repository is one: from then on a first segment without a header is
+        // one that was damaged.
+        Segment::create(directory, 1)?.sync_data()
     }
 
     pub fn open(directory: &Path, durability: Durability) -> Result<Journal> {
-        let writable = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(directory.join("lock"))
-            .is_ok();
+        let path = directory.join("lock");
+        let writable = match OpenOptions::new().read(true).append(true).create(true).open(&path) {
+            Ok(_) => true,
+            Err(error) => match error.kind() {
+                ErrorKind::PermissionDenied
+                | ErrorKind::ReadOnlyFilesystem
+                | ErrorKind::IsADirectory
+                | ErrorKind::NotFound => false,
+                _ => return Err(Error::io(&path, error)),
+            },
+        };
         let journal = Journal::new(Some(directory.to_path_buf()), writable, durability);
         journal.reload(&mut journal.state.write())?;
         Ok(journal)
@@ -137,6 +145,12 @@ impl Journal {
             self.reload(state)?;
         }
         Ok(state.generation != generation)
+    }
+
+    /// The end of what is known of the journal.
+    pub fn end(&self) -> Position {
+        let state = self.state.read();
+        (state.active, state.tail)
     }
 
     /// Counts how often the journal was read from scratch.

@@ -91,6 +91,12 @@ impl Journal {
                 let reason = "no segment found".to_owned();
                 return Err(Error::CorruptJournal { segment: 0, offset: 0, reason });
             };
+            if let Some(newborn) = segments.get(&1) {
+                if newborn.byte_len()? < segment::HEADER_LEN {
+                    let reason = "it was cut off within its header".to_owned();
+                    return Err(Error::CorruptJournal { segment: 1, offset: 0, reason });
+                }
+            }
             let generation = state.generation + 1;
             *state = State { segments, generation, ..State::default() };
             state.begin(first);
