@@ -245,8 +245,8 @@ impl Engine {
         }
     }
 
-    /// Of a dead snapshot that gc has not marked yet, and therefore not deleted either: as `dropped`.
-    /// Where gc was killed this lasts until the next one.
+    /// Of a dead snapshot that gc has not marked yet, and therefore not deleted either: as
+    /// `dropped`. Where gc was killed this lasts until the next one.
     fn nearest_kept(&self, dead: Id) -> Result<Id> {
         let mut at = dead;
         loop {
