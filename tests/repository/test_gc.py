@@ -682,3 +682,17 @@ def test_history_ends_where_it_will_if_gc_died_before_it_said_so(
         assert [snapshot.id for snapshot in again.log("main")] == kept
     assert repo.gc().snapshots == 25
     assert [snapshot.id for snapshot in repo.log("main")] == kept
+
+
+def test_an_unchanged_vst_over_a_dropped_snapshot_becomes_a_new_one(
+    repo: Repository, place: Path
+) -> None:
+    empty = repo.vst("main").commit(allow_empty=True)
+    vst = repo.vst(empty)
+    history(repo, 3)
+    configure(place, "keep-last = 1")
+    with Repository.open(place) as other:
+        other.gc()
+    again = vst.commit()
+    assert again.id != empty.id
+    assert content(repo, again) == {}

@@ -343,6 +343,10 @@ impl Engine {
         let tree = node::seal(vst.tree.root_mut(), &mut writer)?;
         let must_be_new = options.allow_empty || vst.must_commit();
         if let (Some(base), true, false) = (vst.base, vst.base_tree == Some(tree), must_be_new) {
+            // Nothing is appended that would tell, and gc may have dropped the base.
+            if self.journal.epoch()? != vst.epoch {
+                return Err(Error::Outdated);
+            }
             writer.flush()?;
             // Who made the base may have failed to put it on disk, or not have meant to.
             self.journal.sync(self.journal.end())?;
