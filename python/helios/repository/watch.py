@@ -17,6 +17,7 @@ from helios.repository.operation import BRANCHES
 from helios.repository.place import is_repository
 from helios.repository.turn import Turn
 from helios.repository.worktree import Committed, PathWarning, read_head
+from helios.store.closing import Closing
 
 try:
     import fcntl
@@ -25,7 +26,6 @@ except ImportError:  # Not on Windows: there, a second watch is not noticed.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Self
 
     from helios._core import Engine, Snapshot, Watcher
@@ -46,7 +46,7 @@ class _Stopped(Exception):
     """The watch was told to stop."""
 
 
-class Watch:
+class Watch(Closing):
     """An iterator over the snapshots of a worktree that changes: `Committed`, one after the other.
 
     The first is what is on disk at the start, even if a branch has that already (its `stats` are
@@ -126,17 +126,6 @@ class Watch:
         os.close(self._stop_write)
         # A number that the system gives away again must not be written to.
         self._stop_write = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __iter__(self) -> Self:
         return self
