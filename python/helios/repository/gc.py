@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 
 from helios import errors
 from helios.repository import maintenance
@@ -260,7 +261,7 @@ class Worktrees:
         return self._engine.indexed_trees(self.indexes)
 
     def heads(self) -> list[bytes]:
-        """The snapshots that the files on disk came from."""
+        """The snapshots that the files on disk came from, and those that are merged by hand."""
         found = []
         for place in self._places:
             try:
@@ -268,11 +269,10 @@ class Worktrees:
                     lines = file.read().splitlines()
             except OSError:
                 continue
-            if len(lines) > 1 and len(lines[1]) == 64:
-                try:
-                    found.append(bytes.fromhex(lines[1].decode()))
-                except ValueError:
-                    continue
+            for line in lines[1:3]:
+                if len(line) == 64:
+                    with suppress(ValueError):
+                        found.append(bytes.fromhex(line.decode()))
         return found
 
 

@@ -80,13 +80,10 @@ impl Engine {
                 Some(branch) => self.reference(branch)?,
                 None => None,
             };
-            let (true, Some(head)) = (head != vst.expected() && !vst.is_new_branch, head) else {
+            let may_follow = !vst.is_new_branch && rebases < REBASES_MAX;
+            let (true, Some(head)) = (head != vst.expected() && may_follow, head) else {
                 match self.commit(vst, options) {
-                    Err(Error::BranchMoved(moved))
-                        if moved.actual.is_some()
-                            && !vst.is_new_branch
-                            && rebases < REBASES_MAX =>
-                    {
+                    Err(Error::BranchMoved(moved)) if moved.actual.is_some() && may_follow => {
                         continue;
                     }
                     outcome => return outcome.map(Rebased::Committed),
