@@ -108,15 +108,6 @@ impl Cursor {
     }
 }
 
-fn same_subtree(a: &(Arc<Node>, usize), b: &(Arc<Node>, usize)) -> Result<bool> {
-    let id_of = |(node, item): &(Arc<Node>, usize)| -> Result<Option<Id>> {
-        let id = node.reference(*item)?.id;
-        Ok((node.kid_is_stored(*item) && id != Id::UNSEALED).then_some(id))
-    };
-    let id = id_of(a)?;
-    Ok(id.is_some() && id == id_of(b)?)
-}
-
 struct Diff<'r> {
     reader: &'r dyn ObjectReader,
     path: Vec<u8>,
@@ -130,6 +121,14 @@ impl Diff<'_> {
         }
         let (mut a, mut b) = (Cursor::new(old), Cursor::new(new));
         loop {
+            // Equal subtrees and entries are compared as they are stored, and passed over.
+            while let (Some((x, i)), Some((y, j))) = (a.stack.last(), b.stack.last()) {
+                if !x.is_same_item(*i, y, *j) {
+                    break;
+                }
+                a.advance();
+                b.advance();
+            }
             let (old, new) = match (a.head(), b.head()) {
                 (None, None) => return Ok(()),
                 (old, new) => (old, new),
@@ -137,13 +136,6 @@ impl Diff<'_> {
             let old_level = old.as_ref().map_or(0, |(node, _)| node.level());
             let new_level = new.as_ref().map_or(0, |(node, _)| node.level());
             if old_level > 0 || new_level > 0 {
-                if let (Some(old), Some(new)) = (&old, &new) {
-                    if old_level > 0 && new_level > 0 && same_subtree(old, new)? {
-                        a.advance();
-                        b.advance();
-                        continue;
-                    }
-                }
                 if old_level >= new_level {
                     a.descend(self.reader)?;
                 }

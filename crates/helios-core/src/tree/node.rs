@@ -215,6 +215,16 @@ impl Node {
         Reader::new(&self.bytes()[from..to])
     }
 
+    /// Whether an item and one of another node are the same, with all that is below them.
+    pub fn is_same_item(&self, item: usize, other: &Node, other_item: usize) -> bool {
+        let bytes =
+            |node: &Node, item: usize| node.starts[item] as usize..node.starts[item + 1] as usize;
+        self.level() == other.level()
+            && self.bytes()[bytes(self, item)] == other.bytes()[bytes(other, other_item)]
+            && self.kid_is_stored(item)
+            && other.kid_is_stored(other_item)
+    }
+
     /// The name of an entry, or the first name below a reference. The item's bytes were checked
     /// when the node was decoded, or written by `put_*` here.
     pub fn name(&self, item: usize) -> &[u8] {
