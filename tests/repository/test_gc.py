@@ -221,23 +221,6 @@ def test_worktrees_protect_what_they_describe(repo: Repository, place: Path) -> 
     all_is_readable(place)
 
 
-def test_what_a_person_is_merging_is_protected(repo: Repository, place: Path) -> None:
-    (place / "file").write_bytes(b"1\n")
-    repo.worktree.commit("base")
-    with repo.vst("main").fork("theirs") as vst:
-        vst["file"] = b"theirs\n"
-    theirs = repo.resolve("theirs")
-    (place / "file").write_bytes(b"ours\n")
-    assert repo.worktree.merge("theirs", markers=True).merge.conflicts
-    repo.delete_branch("theirs")
-    configure(place, "keep-last = 1")
-    repo.gc()
-    (place / "file").write_bytes(b"resolved\n")
-    assert repo.worktree.commit("by hand").snapshot.parents[1] == theirs
-    assert repo.read(theirs, "file") == b"theirs\n"
-    all_is_readable(place)
-
-
 def test_a_dry_run_changes_nothing_and_says_what_would(repo: Repository, place: Path) -> None:
     history(repo, 30)
     repo.maintenance()

@@ -242,3 +242,21 @@ def test_a_merge_into_a_branch_that_moves_meanwhile_leaves_the_disk_as_it_was(
         assert not (tmp_path / "new").exists()
         assert repo.read("main", "agent") == b"was first\n"
         assert (tmp_path / "file").read_text() == "base\n"
+
+
+def test_gc_keeps_what_a_person_is_merging(tmp_path: Path) -> None:
+    with Repository.init(tmp_path) as repo:
+        (tmp_path / "file").write_bytes(b"1\n")
+        repo.worktree.commit("base")
+        with repo.vst("main").fork("theirs") as vst:
+            vst["file"] = b"theirs\n"
+        theirs = repo.resolve("theirs")
+        (tmp_path / "file").write_bytes(b"ours\n")
+        assert repo.worktree.merge("theirs", markers=True).merge.conflicts
+        repo.delete_branch("theirs")
+        rules = '[retention]\ngrace = "0s"\nundo = "0s"\nkeep-last = 1\n'
+        (tmp_path / ".helios" / "config").write_text(rules)
+        repo.gc()
+        (tmp_path / "file").write_bytes(b"resolved\n")
+        assert repo.worktree.commit("by hand").snapshot.parents[1] == theirs
+        assert repo.read(theirs, "file") == b"theirs\n"
