@@ -378,20 +378,19 @@ class Worktree:
             known = base is not None and self._engine.snapshot(base).tree_id == tree
             if not known and self._engine.snapshot(restored).tree_id == tree:
                 origin = restored
-        snapshot, warnings = self._core.commit(
-            None,
-            origin,
-            f"before {command}",
-            author=None,
-            metadata=None,
-            allow_empty=False,
-            command=command,
-        )
-        return snapshot.id, (snapshot if snapshot.stats is not None else None), _warnings(warnings)
+        snapshot, new, warnings = self._on_no_branch(origin, command)
+        return snapshot.id, new, warnings
 
     def keep(self, base: str, command: str) -> tuple[Snapshot | None, list[PathWarning]]:
         """Makes what is on disk a child of `base` that no branch names: the snapshot, None if it is
         the base's tree; and warnings."""
+        _, new, warnings = self._on_no_branch(base, command)
+        return new, warnings
+
+    def _on_no_branch(
+        self, base: str | None, command: str
+    ) -> tuple[Snapshot, Snapshot | None, list[PathWarning]]:
+        """What is on disk as a child of `base`, or `base` if it is the same; again if it is new."""
         snapshot, warnings = self._core.commit(
             None,
             base,
@@ -401,7 +400,7 @@ class Worktree:
             allow_empty=False,
             command=command,
         )
-        return (None if snapshot.stats is None else snapshot), _warnings(warnings)
+        return snapshot, (None if snapshot.stats is None else snapshot), _warnings(warnings)
 
     def commit_for(self, command: str) -> Committed:
         """Commits what is on disk before a command loses it. The caller has the turn."""
