@@ -126,7 +126,7 @@ def maintain_beside(directory: str) -> None:
     with Repository.open(directory) as repo:
         while not select.select([sys.stdin], [], [], 0.02)[0]:
             with suppress(errors.StoreBusy):
-                moved += repo.maintenance().objects
+                moved += repo.maintenance(wait_s=0).objects
     say(str(moved))
 
 

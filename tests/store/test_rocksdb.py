@@ -328,9 +328,9 @@ def test_death_between_the_flushes_of_families_keeps_no_ref_without_its_object(
 def test_families_that_are_flushed_unasked_are_flushed_together(path: Path, cause: str) -> None:
     script = """
 import os, sys, time
-from helios.store import RocksStore, rocksdb
+from helios.store import RocksStore, options
 from store_suite import make_id, make_record
-rocksdb.MEMTABLE_BYTES = 1 << 16
+options.MEMTABLE_BYTES = 1 << 16
 store = RocksStore.open(sys.argv[1], writable=True)
 store.put_records([(make_id(1), make_record(b"one"))])
 store.put_references({b"main": make_id(1)})

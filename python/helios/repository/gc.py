@@ -68,6 +68,38 @@ class Collected(Result):
         self.fits = True
 
 
+def collect(
+    engine: Engine,
+    store: Store,
+    directory: str | None,
+    *,
+    dry_run: bool,
+    quota: int | None,
+    wait_s: float,
+) -> Collected:
+    """What `Repository.gc` does; `directory` is that of the repository, None in memory."""
+    from helios.repository import config as configuration
+
+    worktrees = Worktrees(engine, directory)
+    if directory is None:
+        config = configuration.Config(configuration.Retention(grace_s=0, undo_s=0))
+        gc = Gc(engine, store, None, config, worktrees)
+        return gc.run(dry_run=dry_run, quota=quota)
+    config = configuration.load(directory)
+    if dry_run:
+        store.refresh()
+        gc = Gc(engine, store, directory, config, worktrees)
+        return gc.run(dry_run=True, quota=quota)
+    from helios.store.rocksdb import RocksStore
+
+    l2 = os.path.join(directory, "l2")
+    with RocksStore.open(l2, writable=True, wait_s=wait_s) as writable:
+        gc = Gc(engine, writable, directory, config, worktrees)
+        done = gc.run(dry_run=False, quota=quota)
+    store.refresh()
+    return done
+
+
 class Gc:
     """One gc of one repository. The store is open for writing, unless it is a dry run."""
 

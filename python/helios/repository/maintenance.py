@@ -151,7 +151,7 @@ def main(arguments: list[str], locked: Caller = directly) -> int:
     [directory] = arguments
     try:
         with Repository.at(directory) as repository:
-            repository.maintenance(locked=locked)
+            repository.maintenance(wait_s=0, locked=locked)
     except errors.StoreBusy:
         # Somebody else does it.
         return 0

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
 DEFAULT_BRANCH = "main"
 CACHE_BYTES = 64 << 20
+WRITER_WAIT_S = 30.0
 ID_DIGITS = 64
 LABEL_DIGITS = 12
 
@@ -543,11 +544,14 @@ class Repository(Closing):
             None if paths is None else [_tree_path(path) for path in paths],
         )
 
-    def maintenance(self, *, locked: Caller | None = None) -> Maintained:
-        """Moves the journal into the L2 store. Raises `StoreBusy` if another process does.
+    def maintenance(
+        self, *, wait_s: float = WRITER_WAIT_S, locked: Caller | None = None
+    ) -> Maintained:
+        """Moves the journal into the L2 store.
 
-        `locked` may do the short work under the journal's lock elsewhere, for instance in a thread
-        of higher priority: it calls what it is given and returns the result.
+        Raises `StoreBusy` if another process still writes it after `wait_s` seconds. `locked` may
+        do the short work under the journal's lock elsewhere, for instance in a thread of higher
+        priority: it calls what it is given and returns the result.
         """
         from helios.repository.maintenance import directly, run
 
@@ -561,7 +565,7 @@ class Repository(Closing):
         directory = os.path.join(self._directory, "l2")
         result = run(
             self._engine,
-            lambda: RocksStore.open(directory, writable=True),
+            lambda: RocksStore.open(directory, writable=True, wait_s=wait_s),
             locked=directly if locked is None else locked,
         )
         store.refresh()
@@ -605,37 +609,24 @@ class Repository(Closing):
     def _show_progress_of(self, engine: Engine | None) -> None:
         self._verifying = engine
 
-    def gc(self, *, dry_run: bool = False, quota: int | None = None) -> Collected:
+    def gc(
+        self, *, dry_run: bool = False, quota: int | None = None, wait_s: float = WRITER_WAIT_S
+    ) -> Collected:
         """Deletes what nothing reaches, and drops what `.helios/config` does not keep.
 
         With a quota, in bytes, the oldest snapshots are dropped too until the repository fits, but
         none that is protected; `fits` of the result says whether it does. A dry run changes
-        nothing. Raises `StoreBusy` if maintenance or another gc runs, `InvalidConfig`, and
-        `Corruption` if something that is to be kept cannot be read: then nothing is deleted.
+        nothing. Raises `StoreBusy` if maintenance or another gc still runs after `wait_s` seconds,
+        `InvalidConfig`, and `Corruption` if something that is to be kept cannot be read: then
+        nothing is deleted.
         """
-        from helios.repository import config as configuration
-        from helios.repository.gc import Gc, Worktrees
+        from helios.repository.gc import collect
 
-        store, directory = self._store, self._directory
-        if store is None:
+        if self._store is None:
             raise errors.Refused("this repository has no L2 store")
-        worktrees = Worktrees(self._engine, directory)
-        if directory is None:
-            config = configuration.Config(configuration.Retention(grace_s=0, undo_s=0))
-            gc = Gc(self._engine, store, None, config, worktrees)
-            return gc.run(dry_run=dry_run, quota=quota)
-        config = configuration.load(directory)
-        if dry_run:
-            store.refresh()
-            gc = Gc(self._engine, store, directory, config, worktrees)
-            return gc.run(dry_run=True, quota=quota)
-        from helios.store.rocksdb import RocksStore
-
-        with RocksStore.open(os.path.join(directory, "l2"), writable=True) as writable:
-            gc = Gc(self._engine, writable, directory, config, worktrees)
-            done = gc.run(dry_run=False, quota=quota)
-        store.refresh()
-        return done
+        return collect(
+            self._engine, self._store, self._directory, dry_run=dry_run, quota=quota, wait_s=wait_s
+        )
 
     def stats(self) -> dict[str, dict[str, int | float | None]]:
         """Figures of the repository, over all processes; see `docs/ARCHITECTURE.md`."""

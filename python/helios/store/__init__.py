@@ -25,8 +25,11 @@ _MODULES = {
 def __getattr__(name: str) -> object:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+    import sys
 
-    found: object = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    # `importlib` would take half a millisecond of imports of its own.
+    module = f"{__name__}.{_MODULES[name]}"
+    __import__(module)
+    found: object = getattr(sys.modules[module], name)
     globals()[name] = found
     return found

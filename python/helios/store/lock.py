@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from io import FileIO
 
 from helios.errors import ReadOnlyRepository, StorageError, StoreBusy
@@ -18,20 +19,31 @@ try:
 except ImportError:  # Not on Windows: there, RocksDB's own lock has to do.
     fcntl = None  # type: ignore[assignment]
 
+POLL_S = 0.01
+
 
 class WriterLock:
     """Held from construction to `release`.
 
-    Raises `StoreBusy` at once if it is held already, also by this process, `ReadOnlyRepository`
-    if the file may not be written.
+    Raises `StoreBusy` if it is still held after `wait_s` seconds, also by this process,
+    `ReadOnlyRepository` if the file may not be written.
     """
 
     __slots__ = ("_file",)
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, wait_s: float = 0.0) -> None:
+        deadline = time.monotonic() + wait_s
         try:
-            self._file = FileIO(path, "a+")
-            self._acquire()
+            while True:
+                try:
+                    self._file = FileIO(path, "a+")
+                    self._acquire()
+                    return
+                except BlockingIOError:
+                    if time.monotonic() >= deadline:
+                        raise
+                    # The system's own way to wait has no end that can be set.
+                    time.sleep(POLL_S)
         except BlockingIOError as error:
             raise StoreBusy(
                 f"{path}: {_holder(path)} has the L2 store open for writing; "
