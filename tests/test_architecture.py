@@ -31,7 +31,13 @@ PYTHON_LEVELS = (
 )
 # At run time the core raises the classes of helios.errors; in the sources the arrow points down.
 CORE_IMPORTERS = {"helios.errors", "helios.store", "helios.repository"}
-ENVIRONMENT_READERS = ("helios.cli", "helios.server", "helios.git.remote_helper")
+# git is run in the user's environment, but for what would lead it into another repository.
+ENVIRONMENT_READERS = (
+    "helios.cli",
+    "helios.server",
+    "helios.git.remote_helper",
+    "helios.store.git.process",
+)
 
 RUST_LEVELS = (
     {"error", "id", "platform"},

@@ -21,6 +21,7 @@ code  meaning
 8     the format is newer than this Helios (`FormatTooNew`)
 9     refused, because it would lose work or leave the root (`Refusal`)
 10    the file system or the L2 store failed (`StorageError`)
+11    git is missing or has failed (`GitError`)
 ====  ==========================================================================================
 
 The names of the classes that the Rust core raises are those of `Error::name` in
@@ -320,3 +321,22 @@ class StoreBusy(StorageError):
     """Another process has the L2 store open for writing; it is the only one that may."""
 
     code = "store-busy"
+
+
+class GitError(HeliosError):
+    """git, which Helios runs for what came from git, did not do what it was asked for."""
+
+    code = "git"
+    exit_code = 11
+
+
+class GitNotFound(GitError):
+    """git is not installed: install it. Whatever did not come from git works without."""
+
+    code = "git-not-found"
+
+
+class GitFailed(GitError):
+    """git has failed; the message has what it said."""
+
+    code = "git-failed"
