@@ -4,8 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from helios import Repository
-    from helios._core import Snapshot
+    from helios import Repository, Snapshot
 
 
 def to_git(repository: Repository, snapshot: str | Snapshot) -> str:
