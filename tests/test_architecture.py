@@ -45,7 +45,7 @@ RUST_LEVELS = (
     {"store"},
     {"cache", "journal"},
     {"tree"},
-    {"vst", "diff"},
+    {"vst", "diff", "git"},
     {"merge"},
     {"worktree"},
     {"engine"},

@@ -9,6 +9,7 @@ pub mod cache;
 pub mod diff;
 pub mod engine;
 pub mod error;
+pub mod git;
 pub mod id;
 pub mod journal;
 pub mod merge;

@@ -12,6 +12,7 @@ mod engine;
 mod entry;
 mod errors;
 mod gc;
+mod git;
 mod graph;
 mod merge;
 mod snapshot;
@@ -34,6 +35,8 @@ const HEAVY_BYTES: u64 = 256 << 10;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::Engine>()?;
     module.add_class::<gc::Collection>()?;
+    module.add_class::<git::GitMap>()?;
+    module.add_class::<git::GitIngest>()?;
     module.add_class::<entry::Entry>()?;
     module.add_class::<graph::Graph>()?;
     module.add_class::<vst::Vst>()?;

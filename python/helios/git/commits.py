@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from helios import errors
+from helios.git import ingest as ingests
+from helios.git import view as views
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from helios import Repository, Snapshot
 
 
@@ -14,7 +20,9 @@ def to_git(repository: Repository, snapshot: str | Snapshot) -> str:
     git's canonical form, and keeps its id for ever. Makes the view if there is none. No ref moves.
     Raises as `Repository.resolve`, and `GitNotFound`, `GitFailed`, `StorageError`, `Corruption`.
     """
-    raise NotImplementedError
+    found = repository.resolve(snapshot)
+    views.of_or_make(repository)
+    return write_commits(repository, [found])[found]
 
 
 def from_git(repository: Repository, commit: str) -> str:
@@ -23,4 +31,23 @@ def from_git(repository: Repository, commit: str) -> str:
 
     Raises `UnknownRevision` if the view has no such commit, `GitNotFound`, `GitFailed`.
     """
-    raise NotImplementedError
+    view, _ = ingests.parts(repository)
+    code, out = view.git.ask(
+        "rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}"
+    )
+    oid = out.decode().strip()
+    found = ingests.ingest(repository, [oid]) if code == 0 and oid else {}
+    if oid not in found:
+        raise errors.UnknownRevision(f"the git view has no commit {commit!r}")
+    return found[oid]
+
+
+def write_commits(repository: Repository, snapshots: Sequence[str]) -> dict[str, str]:
+    """The git commit of each snapshot, given by its full id; those that git does not have yet are
+    written, with all that they reach."""
+    _, derived = ingests.parts(repository)
+    rows = derived.map.origins([bytes.fromhex(each) for each in snapshots], False)
+    found = {each: row[0][0] for each, row in zip(snapshots, rows, strict=True) if row}
+    if len(found) < len(set(snapshots)):
+        raise errors.GitFailed("not written yet")
+    return found

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from helios import errors
+from helios.git import view as views
+from helios.store.git import ingest as ingests
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from helios import Repository
+    from helios.git.view import View
+    from helios.store.git.derived import Derived
+
+COMMIT_KIND = 3
 
 
 def ingest(
@@ -22,4 +30,64 @@ def ingest(
 
     Raises `GitNotFound`, `GitFailed`, `StorageError`.
     """
-    raise NotImplementedError
+    view, derived = parts(repository)
+    git = view.with_variables(variables)
+    unknown = [oid for oid, row in zip(ids, derived.find(ids), strict=True) if row is None]
+    if unknown:
+        known = [oid for oid in set(view.references().values()) if oid not in unknown]
+        rows = derived.find(known)
+        there = [oid for oid, row in zip(known, rows, strict=True) if row is not None]
+        ingests.reachable(derived.map, git, unknown, there)
+    return snapshots(view, derived, ids, variables=variables)
+
+
+def ingest_all(repository: Repository) -> int:
+    """As `ingest`, of all objects that the view has; gives how many were new."""
+    view, derived = parts(repository)
+    return ingests.everything(derived.map, view.git)
+
+
+def snapshots(
+    view: View, derived: Derived, ids: Sequence[str], *, variables: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The Helios snapshot of each git id that is, or peels to, a commit that the map has."""
+    rows = derived.find(ids)
+    found = {}
+    others = []
+    for oid, row in zip(ids, rows, strict=True):
+        if row is None:
+            others.append(oid)
+        elif row[1] == COMMIT_KIND:
+            found[oid] = row[5]
+    if others:
+        peeled = peel(view, others, variables=variables)
+        rows = derived.find(list(peeled.values()))
+        for oid, row in zip(peeled, rows, strict=True):
+            if row is not None and row[1] == COMMIT_KIND:
+                found[oid] = row[5]
+    return found
+
+
+def peel(
+    view: View, ids: Sequence[str], *, variables: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The commit that each git id is or peels to; without those that do not."""
+    lines = "".join(f"{oid}^{{commit}}\n" for oid in ids).encode()
+    out = view.with_variables(variables).run(
+        "cat-file", "--batch-check=%(objectname) %(objecttype)", "--buffer", input=lines
+    )
+    found = {}
+    for oid, line in zip(ids, out.decode().split("\n"), strict=False):
+        commit, _, kind = line.partition(" ")
+        if kind == "commit":
+            found[oid] = commit
+    return found
+
+
+def parts(repository: Repository) -> tuple[View, Derived]:
+    """The view of a repository, and what is derived from it. Raises `Refused` if there is none."""
+    view = views.of(repository)
+    derived = repository.derived
+    if view is None or derived is None:
+        raise errors.Refused("this repository has no git view; `helios-cli git setup` makes one")
+    return view, derived

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 
 from helios import errors
+from helios.store.git.derived import ID_BYTES
+from helios.store.git.objects import object_format
 from helios.store.git.process import Git
 
 TYPE_CHECKING = False
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
     from helios import Repository
 
 DIRECTORY = "git"
-OBJECT_FORMATS = {"sha1": 20, "sha256": 32}
-"""Names of git's object formats, and the bytes in an id."""
 
 SETTINGS = {
     # What is in the view is in Helios' history, whatever git's refs say.
@@ -53,7 +53,7 @@ class View:
     @property
     def id_bytes(self) -> int:
         """Bytes in a git id: 20 or 32."""
-        return OBJECT_FORMATS[self.object_format]
+        return ID_BYTES[self.object_format]
 
     @property
     def state(self) -> str:
@@ -69,9 +69,10 @@ class View:
 
         A name that is not UTF-8 has lone surrogates for its bytes, as a path has.
         """
+        digits = 2 * self.id_bytes
         out = self.git.run("for-each-ref", "--format=%(objectname) %(refname)", *prefixes)
-        pairs = (line.split(" ", 1) for line in os.fsdecode(out).splitlines())
-        return {name: found for found, name in pairs}
+        lines = os.fsdecode(out).split("\n")
+        return {line[digits + 1 :]: line[:digits] for line in lines if line}
 
     def head(self) -> str | None:
         """The ref that HEAD names, be it unborn or not; None if HEAD names a commit itself."""
@@ -111,18 +112,20 @@ def of(repository: Repository) -> View | None:
     directory = directory_of(repository)
     if not os.path.exists(os.path.join(directory, "HEAD")):
         return None
-    return View(directory, _object_format(directory))
+    return View(directory, object_format(directory))
 
 
-def of_or_make(repository: Repository, object_format: str | None = None) -> View:
-    """The view of a repository, made if it is not there, in `object_format` (`sha1` by default).
+def of_or_make(repository: Repository, format: str | None = None) -> View:
+    """The view of a repository, made if it is not there, in the object format `format` (`sha1` by
+    default).
+
 
     Raises `Refused` if it is there in another format, `GitNotFound`, `GitFailed`.
     """
     found = of(repository)
     if found is None:
-        return make(directory_of(repository), object_format or "sha1")
-    if object_format not in {None, found.object_format}:
+        return make(directory_of(repository), format or "sha1")
+    if format not in {None, found.object_format}:
         raise errors.Refused(
             f"the git view of this repository has ids of {found.object_format}; "
             "one repository has one object format"
@@ -130,12 +133,12 @@ def of_or_make(repository: Repository, object_format: str | None = None) -> View
     return found
 
 
-def make(directory: str, object_format: str, branch: str = "main") -> View:
+def make(directory: str, format: str, branch: str = "main") -> View:
     """Makes an empty view under another name first: nobody sees half of one."""
     from shutil import rmtree
 
-    if object_format not in OBJECT_FORMATS:
-        raise errors.Usage(f"the object format is sha1 or sha256, not {object_format!r}")
+    if format not in ID_BYTES:
+        raise errors.Usage(f"the object format is sha1 or sha256, not {format!r}")
     made = f"{directory}-tmp-{os.getpid()}"
     rmtree(made, ignore_errors=True)
     try:
@@ -144,7 +147,7 @@ def make(directory: str, object_format: str, branch: str = "main") -> View:
             "--quiet",
             "--bare",
             "--template=",
-            f"--object-format={object_format}",
+            f"--object-format={format}",
             f"--initial-branch={branch}",
             made,
         )
@@ -154,11 +157,11 @@ def make(directory: str, object_format: str, branch: str = "main") -> View:
         rmtree(made, ignore_errors=True)
         if os.path.exists(os.path.join(directory, "HEAD")):
             # Another process was first.
-            return View(directory, _object_format(directory))
+            return View(directory, object_format(directory))
         if isinstance(error, errors.HeliosError):
             raise
         raise errors.StorageError(f"{directory}: {error.strerror}", errno=error.errno) from error
-    return View(directory, object_format)
+    return View(directory, format)
 
 
 def configure(directory: str) -> None:
@@ -168,13 +171,3 @@ def configure(directory: str) -> None:
         for name, value in SETTINGS.items():
             section, key = name.split(".")
             file.write(f"[{section}]\n\t{key} = {value}\n")
-
-
-def _object_format(directory: str) -> str:
-    """Read from the view's configuration: to start git for it would cost a no-op its time."""
-    try:
-        with open(os.path.join(directory, "config"), encoding="utf-8", errors="replace") as file:
-            lines = [line.strip().lower().replace(" ", "") for line in file]
-    except OSError as error:
-        raise errors.StorageError(f"{directory}: {error.strerror}", errno=error.errno) from error
-    return "sha256" if "objectformat=sha256" in lines else "sha1"

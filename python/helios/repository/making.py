@@ -72,3 +72,20 @@ def make(root: str, directory: str) -> None:
         if isinstance(error, errors.HeliosError):
             raise
         raise errors.StorageError(f"{directory}: {error.strerror}", errno=error.errno) from error
+
+
+def make_bare(root: str) -> None:
+    """Makes the directory, which is new or empty, a repository without a worktree."""
+    try:
+        if os.path.isdir(root) and os.listdir(root):
+            raise errors.TargetNotEmpty(
+                f"{root} is not empty; a bare repository takes a directory of its own"
+            )
+    except OSError as error:
+        if isinstance(error, errors.HeliosError):
+            raise
+        raise errors.StorageError(f"{root}: {error.strerror}", errno=error.errno) from error
+    if os.path.basename(root) == ".helios":
+        raise errors.Refused(f"{root}: a bare repository needs another name")
+    # A rename replaces an empty directory.
+    make(os.path.dirname(root), root)

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     Moves = list[tuple[str, str | None, str | None]]
 
 
+ID_DIGITS = 64
+LABEL_DIGITS = 12
+
+
 class Merged(Result):
     """What a merge into the worktree did, or would do.
 
@@ -146,3 +150,9 @@ def _settled(engine: Engine, worktree: Worktree) -> tuple[str, str]:
             snapshot=None,
         )
     return branch, base
+
+
+def label(revision: str | Snapshot) -> str:
+    """What stands in conflict markers: the name as given, or the first digits of an id."""
+    text = str(revision)
+    return text if len(text) < ID_DIGITS else text[:LABEL_DIGITS]

@@ -23,7 +23,10 @@ _HEADER = b"helios worktree "
 
 
 class Place:
-    """A worktree: its root, its repository's directory, its name, and where its state is kept."""
+    """A worktree: its root, its repository's directory, its name, and where its state is kept.
+
+    The main place of a bare repository has no root, because nothing is checked out there.
+    """
 
     __slots__ = ("name", "repository", "root")
 
@@ -36,6 +39,11 @@ class Place:
     def is_main(self) -> bool:
         """Whether the repository is in this worktree."""
         return self.name == MAIN
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether it is a repository without a main worktree."""
+        return self.is_main and not self.root
 
     @property
     def state(self) -> str:
@@ -90,6 +98,20 @@ def is_repository(directory: str) -> bool:
     return os.path.exists(os.path.join(directory, "format"))
 
 
+def is_bare(directory: str) -> bool:
+    """Whether a directory is itself a repository, which no worktree is around."""
+    return (
+        is_repository(directory)
+        and os.path.basename(directory) != DIRECTORY
+        and os.path.isdir(os.path.join(directory, "journal"))
+    )
+
+
+def main_place(repository: str) -> Place:
+    """The place of a repository's main worktree, by the repository's directory."""
+    return Place("" if is_bare(repository) else os.path.dirname(repository), repository)
+
+
 def find(root: str) -> Place | None:
     """The worktree whose root this directory is.
 
@@ -99,6 +121,8 @@ def find(root: str) -> Place | None:
     """
     if is_repository(os.path.join(root, DIRECTORY)):
         return Place(root, os.path.join(root, DIRECTORY))
+    if is_bare(root):
+        return Place("", root)
     link = _read_link(root)
     if link is None:
         return None

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         Worktrees,
     )
     from helios.store import Store
+    from helios.store.git.derived import Derived
 
     Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
     Durability = Literal["process", "disk"]
@@ -52,8 +53,6 @@ if TYPE_CHECKING:
 DEFAULT_BRANCH = "main"
 CACHE_BYTES = 64 << 20
 WRITER_WAIT_S = 30.0
-ID_DIGITS = 64
-LABEL_DIGITS = 12
 
 
 class Repository(Closing):
@@ -73,7 +72,8 @@ class Repository(Closing):
         """Wires the parts; use `init`, `open`, `discover` or `memory`."""
         self._engine = engine
         self._store = store
-        self._place = place
+        # Of a worktree; a bare repository has a directory, and none of these.
+        self._place = None if place is None or place.is_bare else place
         self._directory = None if place is None else place.repository
         self._excludes_file = excludes_file
         self._worktree: Worktree | None = None
@@ -96,20 +96,22 @@ class Repository(Closing):
         path: Path = ".",
         *,
         force: bool = False,
+        bare: bool = False,
         **options: Unpack[Options],
     ) -> Self:
         """Makes a repository in the directory `path`, which is made too if it is not there.
 
-        If there is one already it is opened. Options are those of `open`. Raises `Refused` for the
-        home directory and `/`, unless `force`.
+        If there is one already it is opened. With `bare` the directory becomes the repository
+        itself, without a worktree. Options are those of `open`. Raises `Refused` for the home
+        directory and `/`, unless `force`; `TargetNotEmpty` if a bare one would have company.
         """
-        from helios.repository.making import make, refuse_roots
+        from helios.repository.making import make, make_bare, refuse_roots
 
         root = _absolute(path)
         if not force:
             refuse_roots(root)
         if places.find(root) is None:
-            make(root, os.path.join(root, DIRECTORY))
+            make_bare(root) if bare else make(root, os.path.join(root, DIRECTORY))
         return cls.open(root, **options)
 
     @classmethod
@@ -129,8 +131,7 @@ class Repository(Closing):
     @classmethod
     def at(cls, directory: Path, **options: Unpack[Options]) -> Self:
         """As `open`, by the repository's own directory (`.helios`)."""
-        found = _absolute(directory)
-        return cls._at(Place(os.path.dirname(found), found), **options)
+        return cls._at(places.main_place(_absolute(directory)), **options)
 
     @classmethod
     def _at(
@@ -144,15 +145,16 @@ class Repository(Closing):
         command: str = "",
         excludes_file: Path | None = None,
     ) -> Self:
+        from helios.store.derived import DerivedStore
         from helios.store.rocksdb import RocksStore
 
         directory = place.repository
         if not places.is_repository(directory):
             raise errors.NotARepository(
-                f"{os.path.dirname(directory)} is not a Helios repository; "
-                "`helios-cli init` makes one"
+                f"{place.root or directory} is not a Helios repository; `helios-cli init` makes one"
             )
-        store = RocksStore.open(os.path.join(directory, "l2"), writable=False)
+        l2 = RocksStore.open(os.path.join(directory, "l2"), writable=False)
+        store = DerivedStore(l2, directory)
         engine = Engine.open(
             directory,
             durability=durability,
@@ -202,6 +204,13 @@ class Repository(Closing):
         return self._directory
 
     @property
+    def derived(self) -> Derived | None:
+        """What is derived from git's objects; None where no git repository is beside it."""
+        from helios.store.derived import DerivedStore
+
+        return self._store.derived if isinstance(self._store, DerivedStore) else None
+
+    @property
     def writable(self) -> bool:
         """Whether the repository can be committed to."""
         return self._engine.writable
@@ -212,7 +221,7 @@ class Repository(Closing):
         from helios.repository.worktree import Worktree
 
         if self._place is None:
-            raise errors.Refused("a repository in memory has no worktree; use `vst`")
+            raise errors.Refused("this repository has no worktree; use `vst`")
         if self._worktree is None:
             self._worktree = Worktree(self._engine, self, self._place, self._excludes_file)
         return self._worktree
@@ -255,7 +264,9 @@ class Repository(Closing):
 
         if self._directory is None:
             raise errors.Refused("a repository in memory has no worktrees; use `vst`")
-        main = Place(os.path.dirname(self._directory), self._directory)
+        main = places.main_place(self._directory)
+        if main.is_bare:
+            raise errors.Refused("a bare repository has no worktrees; use `materialize`")
         return Worktrees(self._engine, self, main, self._excludes_file)
 
     def resolve(self, revision: str | Snapshot) -> str:
@@ -269,7 +280,7 @@ class Repository(Closing):
     @property
     def _head(self) -> str:
         """The branch that `@` means."""
-        return DEFAULT_BRANCH if self._directory is None else self.worktree.branch
+        return DEFAULT_BRANCH if self._place is None else self.worktree.branch
 
     def snapshot(self, revision: str | Snapshot = "@") -> Snapshot:
         """A snapshot by name. Raises as `resolve`."""
@@ -309,7 +320,7 @@ class Repository(Closing):
         """
         found = self.resolve(start)
         require_free(name, self._engine)
-        self._operate([(BRANCHES + name, None, found)], f"branch {name}")
+        self.operate([(BRANCHES + name, None, found)], f"branch {name}")
         return found
 
     def rename_branch(self, old: str, new: str) -> str:
@@ -317,7 +328,7 @@ class Repository(Closing):
 
         Raises `UnknownRevision`, `InvalidName`, `BranchExists`.
         """
-        if self._directory is None:
+        if self._place is None:
             return self._rename_branch(old, new)
         with self.worktree.turn():
             return self._rename_branch(old, new)
@@ -329,8 +340,8 @@ class Repository(Closing):
         require_free(new, self._engine)
         changes = [(BRANCHES + old, found, None), (BRANCHES + new, None, found)]
         command = f"branch -m {old} {new}"
-        if self._directory is None:
-            self._operate(changes, command)
+        if self._place is None:
+            self.operate(changes, command)
         else:
             branch, base = self.worktree.head()
             self.worktree.require_branches_of_others([BRANCHES + old])
@@ -347,7 +358,7 @@ class Repository(Closing):
         if old is None or not force:
             require_free(name, self._engine)
         if old != found:
-            self._operate([(TAGS + name, old, found)], f"tag {name}")
+            self.operate([(TAGS + name, old, found)], f"tag {name}")
         return found
 
     def delete_tag(self, name: str) -> str:
@@ -355,11 +366,16 @@ class Repository(Closing):
         found = self._engine.tag(name)
         if found is None:
             raise errors.UnknownRevision(f"there is no tag {name!r}; `tag` lists them")
-        self._operate([(TAGS + name, found, None)], f"tag -d {name}")
+        self.operate([(TAGS + name, found, None)], f"tag -d {name}")
         return found
 
-    def _operate(self, changes: list[tuple[str, str | None, str | None]], command: str) -> str:
-        name = None if self._directory is None else self.worktree.name
+    def operate(self, changes: list[tuple[str, str | None, str | None]], command: str) -> str:
+        """Moves refs (`heads/main`, `tags/v1`), all or none, by compare-and-swap: each from its
+        old snapshot to its new one, where None is "is not there". Gives the operation's id.
+
+        Raises `BranchMoved` if one of them is elsewhere.
+        """
+        name = None if self._place is None else self.worktree.name
         return self._engine.operate(changes, command, notes=[], worktree=name)
 
     def operations(self, limit: int | None = None) -> Iterator[Operation]:
@@ -394,7 +410,7 @@ class Repository(Closing):
     def _history(self) -> History:
         from helios.repository.undo import History
 
-        worktree = None if self._directory is None else self.worktree
+        worktree = None if self._place is None else self.worktree
         return History(self._engine, self._store, worktree)
 
     def delete_branch(self, name: str) -> str:
@@ -410,7 +426,7 @@ class Repository(Closing):
                 raise errors.Refused(
                     f"the worktree {worktree.root}{gone[0]} is on branch {name!r}; {gone[1]}"
                 )
-        self._operate([(BRANCHES + name, found, None)], f"branch -d {name}")
+        self.operate([(BRANCHES + name, found, None)], f"branch -d {name}")
         return found
 
     def log(
@@ -450,11 +466,13 @@ class Repository(Closing):
         Computes only: `Merge.commit` makes the snapshot, and moves `ours` if that is a branch.
         Conflicts are data in the result. Raises as `resolve`.
         """
+        from helios.repository.merging import label
+
         if ours == "@":
             ours = self._head
         ids = self.resolve(ours), self.resolve(theirs)
         branch = ours if isinstance(ours, str) and self._is_branch(ours) else None
-        return self._engine.merge(*ids, branch, (_label(ours), _label(theirs)))
+        return self._engine.merge(*ids, branch, (label(ours), label(theirs)))
 
     def merge_trees(
         self, base: str | Snapshot | None, ours: str | Snapshot, theirs: str | Snapshot
@@ -463,9 +481,11 @@ class Repository(Closing):
 
         A commit of the result has `ours` as its only parent, and moves no branch.
         """
+        from helios.repository.merging import label
+
         found = None if base is None else self.resolve(base)
         ids = self.resolve(ours), self.resolve(theirs)
-        return self._engine.merge_trees(found, *ids, (_label(ours), _label(theirs)))
+        return self._engine.merge_trees(found, *ids, (label(ours), label(theirs)))
 
     def _is_branch(self, name: str) -> bool:
         try:
@@ -589,11 +609,10 @@ class Repository(Closing):
             if repair:
                 raise errors.Refused("a repository in memory cannot be repaired")
             return Pass(self._engine, self._store, []).run()
-        found = [Place(os.path.dirname(self._directory), self._directory)]
-        found += places.linked(self._directory)
+        found = [places.main_place(self._directory), *places.linked(self._directory)]
+        at = None if source is None else os.path.join(_absolute(source), DIRECTORY)
         restored = 0
         if repair:
-            at = None if source is None else os.path.join(_absolute(source), DIRECTORY)
             restored = restore(self._directory, found, at, self._show_progress_of)
             self._engine.refresh()
             if self._store is not None:
@@ -664,12 +683,6 @@ def _absolute(path: Path) -> str:
     if "\0" in given:
         raise errors.InvalidPath(f"{given!r} holds a NUL byte, which no path can")
     return os.path.abspath(given)
-
-
-def _label(revision: str | Snapshot) -> str:
-    """What stands in conflict markers: the name as given, or the first digits of an id."""
-    text = str(revision)
-    return text if len(text) < ID_DIGITS else text[:LABEL_DIGITS]
 
 
 def _maintenance_command(directory: str) -> list[str]:

@@ -252,6 +252,14 @@ class Worktree:
         merging into it by hand; nothing else."""
         self._write_note("head", branch, base or "", *([] if merging is None else [merging]))
 
+    def begin(self, branch: str, snapshot: str) -> list[PathWarning]:
+        """Follows a branch from its snapshot on, and writes its files, in a directory that has
+        nothing to lose: the repository was just made."""
+        with self.turn():
+            *_, warnings = self.populate(snapshot, self._place)
+            self.follow(branch, snapshot)
+        return _warnings(warnings)
+
     @property
     def merging(self) -> str | None:
         """The id of the snapshot that a person is merging by hand; the next commit concludes it."""

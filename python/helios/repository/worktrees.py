@@ -107,8 +107,9 @@ def listed(place: Place) -> ListedWorktree:
 
 def every(repository: str) -> list[ListedWorktree]:
     """All worktrees of the repository in a directory, the main one first, the others by name."""
-    main = Place(os.path.dirname(repository), repository)
-    return [listed(place) for place in (main, *places.linked(repository))]
+    main = places.main_place(repository)
+    found = [] if main.is_bare else [main]
+    return [listed(place) for place in (*found, *places.linked(repository))]
 
 
 def require_unfollowed(repository: str, branch: str, by: str | None = None) -> None:

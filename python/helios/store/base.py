@@ -88,6 +88,10 @@ class Store(Protocol):
     def records(self, ids: Sequence[bytes]) -> list[bytes | None]:
         """The stored record of each id (32 bytes), in order; None where the store has none."""
 
+    def closed(self, ids: Sequence[bytes]) -> list[bool]:
+        """Whether each object, with all that it leads to, is kept by somebody else for ever: gc
+        need not look below it."""
+
     def put_records(self, records: Iterable[tuple[bytes, bytes]]) -> int:
         """Adds (id, record) pairs; returns how many were new.
 

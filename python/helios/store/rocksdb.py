@@ -145,6 +145,9 @@ class RocksStore(Closing):
             return [self.read(_get_record, None, ids[0])]
         return self.read(_get_records, [None] * len(ids), list(ids))
 
+    def closed(self, ids: Sequence[bytes]) -> list[bool]:
+        return [False] * len(ids)
+
     def put_records(self, records: Iterable[tuple[bytes, bytes]]) -> int:
         with self._lock:
             database = self._writable()

@@ -1,0 +1,130 @@
+"""Objects that are derived from what git stores: the other side of `helios.store.derived`."""
+
+from __future__ import annotations
+
+import os
+from _thread import allocate_lock
+
+from helios._core import GitMap
+from helios.store.git.objects import GitObjects, object_format
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    Row = tuple[str, int, int, bool, int, str]
+
+ID_BYTES = {"sha1": 20, "sha256": 32}
+# Nodes of large directories are asked for one by one, and come together.
+KEPT_BYTES_MAX = 16 << 20
+
+
+class Derived:
+    """What is derived from the git repository in `directory`, by its map."""
+
+    def __init__(self, directory: str) -> None:
+        """Raises `StorageError`, `CorruptObject` and `FormatTooNew` for the map."""
+        self._directory = directory
+        self._place = os.path.join(directory, "helios", "map")
+        self.map = GitMap(self._place, ID_BYTES[object_format(directory)])
+        self._objects = GitObjects(directory)
+        self._seen = self._age()
+        self._lock = allocate_lock()
+        self._kept: dict[bytes, bytes] = {}
+        self._kept_bytes = 0
+
+    def records(self, ids: Sequence[bytes]) -> list[bytes | None]:
+        """The record of each id; None where it is not derived, or git does not have its origin.
+
+        Raises `GitNotFound`, `GitFailed`.
+        """
+        found = {each: self._kept[each] for each in ids if each in self._kept}
+        wanted = [each for each in ids if each not in found]
+        found |= self._derive(wanted)
+        if len(found) < len(set(ids)) and self._refresh():
+            found |= self._derive([each for each in wanted if each not in found])
+        return [found.get(each) for each in ids]
+
+    def _derive(self, ids: Sequence[bytes]) -> dict[bytes, bytes]:
+        origins = dict(zip(ids, self.map.origins(list(ids), True), strict=True))
+        found: dict[bytes, bytes] = {}
+        attempt = 0
+        while True:
+            # Another origin of an object is tried where git has lost the one before.
+            asked = {
+                rows[attempt][0]: rows[attempt][1]
+                for each, rows in origins.items()
+                if each not in found and attempt < len(rows)
+            }
+            if not asked:
+                return found
+            for oid, read in zip(asked, self._objects.read(list(asked)), strict=True):
+                if read is not None:
+                    made = self.map.derive(oid, *read)
+                    self._keep(made)
+                    found.update((each, record) for each, record in made if each in origins)
+            attempt += 1
+
+    def _keep(self, made: list[tuple[bytes, bytes]]) -> None:
+        if len(made) <= 2:
+            return
+        with self._lock:
+            if self._kept_bytes > KEPT_BYTES_MAX:
+                self._kept, self._kept_bytes = {}, 0
+            self._kept.update(made)
+            self._kept_bytes += sum(len(record) for _, record in made)
+
+    def closed(self, ids: Sequence[bytes]) -> list[bool]:
+        """Whether each object is derived, with all that it leads to, and git has it."""
+        self._refresh()
+        origins = [
+            [row[0] for row in rows if not row[3]] for rows in self.map.origins(list(ids), True)
+        ]
+        asked = list({oid for rows in origins for oid in rows})
+        there = set(self.existing(asked))
+        return [any(oid in there for oid in rows) for rows in origins]
+
+    def find(self, oids: Sequence[str]) -> list[Row | None]:
+        """The row of the map for each git id: git id, kind, role, whether it is mixed, size,
+        Helios id (`GitMap`); None where there is none."""
+        self._refresh()
+        return self.map.find(list(oids))
+
+    def existing(self, oids: Sequence[str]) -> list[str]:
+        """Those of these objects that git has."""
+        from helios.store.git.process import Git
+
+        if not oids:
+            return []
+        lines = "".join(f"{oid}\n" for oid in oids).encode()
+        out = Git(self._directory).run(
+            "cat-file", "--batch-check=%(objectname) %(objecttype)", "--buffer", input=lines
+        )
+        checked = (line.split() for line in out.decode().splitlines())
+        return [oid for oid, kind in checked if kind != "missing"]
+
+    def ids_with_prefix(self, hex_prefix: str, kind: int) -> list[bytes]:
+        """As of a store, for what is derived."""
+        self._refresh()
+        low = bytes.fromhex(hex_prefix.ljust(64, "0"))
+        high = bytes.fromhex(hex_prefix.ljust(64, "f"))
+        return self.map.ids_between(low, high, kind)
+
+    def _age(self) -> int:
+        try:
+            return os.stat(self._place).st_mtime_ns
+        except OSError:
+            return 0
+
+    def _refresh(self) -> bool:
+        """Takes in what others have added to the map; false if that is nothing."""
+        age = self._age()
+        if age == self._seen:
+            return False
+        self.map.refresh()
+        self._seen = age
+        return True
+
+    def close(self) -> None:
+        """Ends git."""
+        self._objects.close()

@@ -1,0 +1,65 @@
+"""From git's objects into the map: which are read, and in what order."""
+
+from __future__ import annotations
+
+from helios._core import GitIngest, GitMap
+from helios.store.git.objects import CACHE, stream
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from helios.store.git.process import Git
+
+BLOB, TREE, COMMIT = 1, 2, 3
+CHECK = "--batch-check=%(objectname) %(objecttype)"
+
+
+def everything(map: GitMap, git: Git) -> int:
+    """Takes in all objects that git has and the map has not; gives the number of rows added.
+
+    Blobs come in the order of git's packs, which is the fastest; trees and commits in the reverse
+    of it: packs have the newest first, and what a tree refers to behind it.
+    """
+    ingest = GitIngest(map)
+    _list(ingest, git)
+    for kind in (BLOB, TREE, COMMIT):
+        wanted = ingest.wanted(kind, reversed=kind != BLOB)
+        if wanted:
+            _feed(ingest, git, wanted)
+    return ingest.finish()
+
+
+def reachable(map: GitMap, git: Git, ids: Sequence[str], known: Sequence[str]) -> int:
+    """As `everything`, of what `ids` reach and `known`, which the map has, do not."""
+    tips = "".join([*(f"{oid}\n" for oid in ids), "--not\n", *(f"{oid}\n" for oid in known)])
+    found = b"".join(
+        stream(
+            git,
+            "rev-list",
+            "--objects",
+            "--no-object-names",
+            "--missing=allow-any",
+            "--stdin",
+            wanted=tips.encode(),
+        )
+    )
+    lines = found.split(b"\n")
+    lines.reverse()
+    ingest = GitIngest(map)
+    # What is referred to comes before what refers to it.
+    _feed(ingest, git, b"\n".join([line for line in lines if line]) + b"\n")
+    return ingest.finish()
+
+
+def _list(ingest: GitIngest, git: Git) -> None:
+    rest = b""
+    for piece in stream(git, "cat-file", "--batch-all-objects", "--unordered", CHECK, "--buffer"):
+        lines, newline, rest_of_piece = (rest + piece).rpartition(b"\n")
+        rest = rest_of_piece
+        ingest.list(lines + newline)
+
+
+def _feed(ingest: GitIngest, git: Git, wanted: bytes) -> None:
+    for piece in stream(git, "-c", CACHE, "cat-file", "--batch", "--buffer", wanted=wanted):
+        ingest.feed(piece)
