@@ -77,9 +77,20 @@ pub fn set(
     }
     if let Some(right) = set_below(node, name, entry, kid, reader)? {
         let left = std::mem::replace(node, Node::empty_leaf());
-        *node = Node::inner(left.level() + 1, [left, right]);
+        *node = above(left, right);
     }
     Ok(())
+}
+
+/// The root over two halves. The name that holds them apart may do so on further levels.
+fn above(mut left: Node, mut right: Node) -> Node {
+    let mut level = left.level() + 1;
+    while begins(right.first_name(), level) {
+        left = Node::inner(level, [left]);
+        right = Node::inner(level, [right]);
+        level += 1;
+    }
+    Node::inner(level, [left, right])
 }
 
 /// Sets an entry in a subtree; the right half if the subtree had to be cut.

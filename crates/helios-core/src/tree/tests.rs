@@ -130,6 +130,24 @@ fn one_edit_rewrites_one_node_per_level() {
 }
 
 #[test]
+fn a_name_that_begins_nodes_above_the_root_may_come_last() {
+    // "xudy" begins a node on three levels, and the directory had one.
+    assert_eq!(directory::boundary_level(b"xudy"), 3);
+    let objects = Objects::default();
+    let names: Vec<String> = (0..130).map(|number| format!("n{number}")).collect();
+    let build = |names: &mut dyn Iterator<Item = &str>| {
+        let mut tree = Tree::default();
+        for name in names {
+            put(&mut tree, name, "x", &objects).unwrap();
+        }
+        store(&mut tree, &objects).0
+    };
+    let others = || names.iter().map(String::as_str);
+    let last = build(&mut others().chain(["xudy"]));
+    assert_eq!(last, build(&mut ["xudy"].into_iter().chain(others())));
+}
+
+#[test]
 fn a_file_is_no_directory() {
     let objects = Objects::default();
     let mut tree = Tree::default();
