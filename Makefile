@@ -39,7 +39,7 @@ $(VENV)/.packages: requirements-dev.lock $(VENV)/.toolchain
 	@touch $@
 
 # A release build: the latencies that Helios promises are those of optimised code.
-$(VENV)/.core: $(RUST_SOURCES) pyproject.toml $(VENV)/.packages
+$(VENV)/.core: $(RUST_SOURCES) pyproject.toml $(wildcard packaging/scripts/*) $(VENV)/.packages
 	$(BIN)/maturin develop --release --locked --quiet
 	@touch $@
 

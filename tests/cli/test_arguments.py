@@ -34,11 +34,22 @@ def test_the_overview_names_every_command(run: Run, arguments: list[str]) -> Non
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_with_examples(run: Run, name: str) -> None:
-    result = run(name, "--help")
+    words = name.split(" ")
+    result = run(*words, "--help")
     assert result.code == 0
     assert result.out.startswith(f"usage: helios-cli {name}")
     assert "examples:\n  helios-cli" in result.out
-    assert run("help", name) == result
+    assert run("help", *words) == result
+
+
+def test_a_family_of_commands_has_an_overview_of_its_own(run: Run) -> None:
+    result = run("git", "--help")
+    assert result.code == 0
+    listed = [name for name in COMMANDS if f"\n  {name} " in result.out]
+    assert listed == [name for name in COMMANDS if name.startswith("git ")]
+    assert run("help", "git") == result
+    assert run("git").code == Usage.exit_code
+    assert "did you mean `git fetch`?" in run("git", "fetsh").err
 
 
 @pytest.mark.parametrize(
@@ -141,7 +152,7 @@ def test_completion_knows_the_commands(run: Run, shell: str) -> None:
     pytest.importorskip("shtab")
     result = run("completion", shell)
     assert result.code == 0
-    assert all(name in result.out for name in COMMANDS)
+    assert all(word in result.out for name in COMMANDS for word in name.split(" "))
 
 
 WORDS = st.sampled_from(

@@ -60,7 +60,7 @@ def command_module(name: str) -> ModuleType:
         guess = f"did you mean `{close[0]}`?" if close else f"`{PROGRAM} --help` lists them"
         raise Usage(f"there is no command {name!r}; {guess}")
     # `importlib.import_module` would do the same after half a millisecond of imports of its own.
-    module = f"helios.cli.commands.{name}"
+    module = f"helios.cli.commands.{name.replace(' ', '_')}"
     __import__(module)
     return sys.modules[module]
 

@@ -43,6 +43,11 @@ class Context:
             raise Usage(f"-C: {quoted(self.directory)} is not a directory")
         self._warnings: list[tuple[str, str]] = []
 
+    @property
+    def command(self) -> str:
+        """The command line, as the operation log has it."""
+        return command_line(self._words)
+
     # The repository
 
     def open(self) -> Repository:
@@ -76,7 +81,7 @@ class Context:
         settings: Options = {
             "durability": self.arguments.durability or environment.durability(),
             "author": environment.author(),
-            "command": command_line(self._words),
+            "command": self.command,
             "excludes_file": environment.excludes_file(self.directory),
         }
         cache_bytes = environment.cache_bytes()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 
+from helios.cli.commands import FAMILIES
 from helios.cli.terminal import Terminal, abandon_output
 from helios.errors import HeliosError, Usage
 
@@ -41,30 +42,32 @@ def run(arguments: list[str]) -> int:
 
 
 def _command(arguments: list[str], terminal: Terminal) -> int:
-    position = _command_position(arguments)
-    before = arguments if position is None else arguments[:position]
-    if position is not None and arguments[position] == "help":
-        wanted = arguments[position + 1 : position + 2]
-        arguments = [*before, *wanted, "--help"]
-        position = len(before) if wanted else None
-    if position is None:
-        if "-h" in arguments or "--help" in arguments:
+    name, options = _name(arguments)
+    if name == "help":
+        name, options = _name([*options, "--help"])
+    if not name or name in FAMILIES:
+        if "-h" in options or "--help" in options:
+            if name:
+                from helios.cli.overview import overview_of
+
+                terminal.write(overview_of(name))
+                return 0
             from helios.cli.overview import overview
 
             terminal.write(overview())
             return 0
-        if "-V" in arguments or "--version" in arguments:
+        if "-V" in options or "--version" in options:
             from helios import __version__
 
             terminal.line(f"helios-cli {__version__}")
             return 0
-        raise Usage("which command? `helios-cli --help` lists them")
+        whole = f"helios-cli {name}".rstrip()
+        raise Usage(f"which command? `{whole} --help` lists them")
     from helios.cli.arguments import command_module, parse
 
-    name = arguments[position]
     module = command_module(name)
     try:
-        values = parse(name, module, [*before, *arguments[position + 1 :]])
+        values = parse(name, module, options)
     except SystemExit:
         # argparse has shown the help of the command.
         return 0
@@ -79,6 +82,18 @@ def _command(arguments: list[str], terminal: Terminal) -> int:
             context.tell_warnings()
         raise
     return code
+
+
+def _name(arguments: list[str]) -> tuple[str, list[str]]:
+    """The command's name, empty if there is none, and the arguments without it."""
+    rest = list(arguments)
+    name = ""
+    while not name or name in FAMILIES:
+        position = _command_position(rest)
+        if position is None:
+            break
+        name = f"{name} {rest.pop(position)}".lstrip()
+    return name, rest
 
 
 def _command_position(arguments: list[str]) -> int | None:

@@ -49,7 +49,11 @@ def parser_of_all() -> argparse.ArgumentParser:
     """All commands in one parser, as completion scripts need it."""
     parser = Parser(PROGRAM)
     parser.add_argument("-V", "--version", action="store_true", help="show the version")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    families = {"": parser.add_subparsers(dest="command", metavar="COMMAND")}
     for name, line in COMMANDS.items():
-        commands.add_parser(name, help=line, module=command_module(name))
+        family, _, last = name.rpartition(" ")
+        if family not in families:
+            within = families[""].add_parser(family, help=f"commands of {family}")
+            families[family] = within.add_subparsers(dest=family, metavar="COMMAND")
+        families[family].add_parser(last, help=line, module=command_module(name))
     return parser

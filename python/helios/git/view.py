@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from helios import Repository
+    from helios.repository.turn import Turn
 
 DIRECTORY = "git"
 
@@ -34,6 +35,8 @@ SETTINGS = {
     "receive.advertisePushOptions": "true",
     "receive.denyCurrentBranch": "ignore",
     "receive.autogc": "false",
+    # The hook moves all refs of a push, in Helios too.
+    "receive.procReceiveRefs": "refs",
     # A push never leaves loose objects behind: objects stay in packs.
     "transfer.unpackLimit": "1",
 }
@@ -59,6 +62,13 @@ class View:
     def state(self) -> str:
         """Where Helios keeps what it knows of the view: the map, and how far it is in step."""
         return os.path.join(self.directory, "helios")
+
+    def turn(self) -> Turn:
+        """Of whoever writes refs of the view: one at a time, over threads and processes. The system
+        ends it with its holder, so that what is locked meanwhile is a leftover."""
+        from helios.repository.turn import Turn
+
+        return Turn(self.state)
 
     def with_variables(self, variables: Mapping[str, str] | None) -> Git:
         """git in the view, in an environment with `variables`, such as those of a quarantine."""

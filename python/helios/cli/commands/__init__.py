@@ -1,7 +1,8 @@
 """The commands, one module each, and the line that the overview shows of each.
 
 A command's module has `DESCRIPTION` and `EXAMPLES` for its `--help`, `add_arguments(parser)`, and
-`run(context)`, which gives the exit code.
+`run(context)`, which gives the exit code. Of a name of two words, as `git fetch`, the first is a
+family of commands, and the module is `git_fetch`.
 """
 
 COMMANDS = {
@@ -28,8 +29,16 @@ COMMANDS = {
     "verify": "check all that is stored, and repair it",
     "gc": "drop history that the policy does not keep, and free its space",
     "maintenance": "move the journal into the L2 store",
+    "git fetch": "bring what is new from a git repository elsewhere",
+    "git push": "send branches and tags to a git repository elsewhere",
+    "git remote": "list, add or remove git repositories elsewhere",
+    "git status": "show what differs between branches and their git counterparts",
+    "git commit": "make a snapshot a commit of the git checkout beside it",
+    "git setup": "check that git finds Helios, and set what it needs",
     "completion": "print a completion script for a shell",
 }
+
+FAMILIES = frozenset(name.partition(" ")[0] for name in COMMANDS if " " in name)
 
 ALIASES = {"fsck": "verify"}
 """Other names of commands."""
