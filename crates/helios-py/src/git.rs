@@ -8,6 +8,7 @@ use helios_core::git::ingest::Ingest;
 use helios_core::git::map::{Map, Role, Row};
 use helios_core::git::oid::{Format, Oid};
 use helios_core::git::read;
+use helios_core::git::write::Writer;
 use helios_core::id::Id;
 use helios_core::object::Kind;
 use parking_lot::Mutex;
@@ -15,6 +16,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::convert::{id_from_store, parse_id};
+use crate::engine::Engine;
 use crate::errors::Failure;
 
 /// Git id, kind, role, whether it is mixed, size, Helios id.
@@ -213,4 +215,28 @@ impl GitIngest {
         });
         Ok(done.map_err(Failure::from)?)
     }
+}
+
+/// The git commit of each snapshot; those that git does not have are written, with all that they
+/// reach, into the directory `packs`.
+#[pyfunction]
+pub fn write_git(
+    py: Python<'_>,
+    engine: &Engine,
+    map: &GitMap,
+    packs: PathBuf,
+    snapshots: Vec<String>,
+) -> PyResult<Vec<String>> {
+    let ids: std::result::Result<Vec<Id>, Failure> =
+        snapshots.iter().map(|text| parse_id(text)).collect();
+    let (ids, map, engine) = (ids?, map.shared(), engine.shared_core());
+    let write = || -> Result<Vec<String>> {
+        let mut writer = Writer::new(&*engine, &map, &packs)?;
+        let dropped = |id: &Id| engine.dropped(id);
+        let written = ids.iter().map(|id| writer.commit(*id, &dropped)).collect::<Result<_>>();
+        let oids: Vec<Oid> = written?;
+        writer.finish()?;
+        Ok(oids.iter().map(|oid| hex(oid, map.format())).collect())
+    };
+    Ok(py.detach(write).map_err(Failure::from)?)
 }

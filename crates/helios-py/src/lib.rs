@@ -51,6 +51,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<merge::Merge>()?;
     module.add_class::<merge::PathConflict>()?;
     module.add_class::<merge::ConflictSide>()?;
+    module.add_function(wrap_pyfunction!(git::write_git, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("FORMAT", helios_core::engine::FORMAT)?;
     Ok(())

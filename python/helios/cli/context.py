@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from helios import Repository
     from helios.cli.arguments import Values
     from helios.cli.terminal import Terminal
-    from helios.repository.repository import Options
+    from helios.repository.options import Options
 
 WARNINGS_SHOWN_MAX = 20
 

@@ -27,7 +27,7 @@ from helios.errors import Usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from helios.repository.repository import Durability
+    from helios.repository.options import Durability
 
 DURABILITY = "disk"
 DURABILITIES: tuple[Durability, ...] = ("disk", "process")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from helios import errors
 from helios.git import ingest as ingests
 from helios.git import view as views
@@ -45,9 +47,6 @@ def from_git(repository: Repository, commit: str) -> str:
 def write_commits(repository: Repository, snapshots: Sequence[str]) -> dict[str, str]:
     """The git commit of each snapshot, given by its full id; those that git does not have yet are
     written, with all that they reach."""
-    _, derived = ingests.parts(repository)
-    rows = derived.map.origins([bytes.fromhex(each) for each in snapshots], False)
-    found = {each: row[0][0] for each, row in zip(snapshots, rows, strict=True) if row}
-    if len(found) < len(set(snapshots)):
-        raise errors.GitFailed("not written yet")
-    return found
+    view, derived = ingests.parts(repository)
+    packs = os.path.join(view.directory, "objects", "pack")
+    return repository.write_git(derived.map, packs, list(dict.fromkeys(snapshots)))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from helios.git.sync import Taken
-    from helios.repository.repository import Options
+    from helios.repository.options import Options
 
     Path = str | os.PathLike[str]
 

@@ -17,13 +17,14 @@ from helios.store.closing import Closing
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from typing import Literal, Self, TypedDict, Unpack
+    from typing import Self, Unpack
 
-    from helios._core import VST, Diff, Entry, Merge
+    from helios._core import VST, Diff, Entry, GitMap, Merge
     from helios.repository.gc import Collected
     from helios.repository.maintenance import Caller, Maintained
     from helios.repository.materialized import Materialized
     from helios.repository.operation import Operation
+    from helios.repository.options import Durability, Options, Path
     from helios.repository.undo import History, Undone
     from helios.repository.verify import Verified
     from helios.repository.worktree import Restored, Worktree
@@ -35,19 +36,6 @@ if TYPE_CHECKING:
     )
     from helios.store import Store
     from helios.store.git.derived import Derived
-
-    Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
-    Durability = Literal["process", "disk"]
-
-    class Options(TypedDict, total=False):
-        """How a repository is opened; `Repository.open` says what they mean."""
-
-        durability: Durability
-        cache_bytes: int
-        author: str
-        actor: str
-        command: str
-        excludes_file: Path | None
 
 
 DEFAULT_BRANCH = "main"
@@ -209,6 +197,12 @@ class Repository(Closing):
         from helios.store.derived import DerivedStore
 
         return self._store.derived if isinstance(self._store, DerivedStore) else None
+
+    def write_git(self, map: GitMap, packs: str, snapshots: list[str]) -> dict[str, str]:
+        """For `helios.git`: the git commits of snapshots, written where git does not have them."""
+        from helios.store.git.written import write
+
+        return write(self._engine, map, packs, snapshots)
 
     @property
     def writable(self) -> bool:

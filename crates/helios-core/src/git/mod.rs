@@ -9,8 +9,10 @@ pub mod commit;
 pub mod ingest;
 pub mod map;
 pub mod oid;
+pub mod pack;
 pub mod read;
 pub mod tree;
+pub mod write;
 
 use crate::id::Id;
 use crate::object::Kind;
