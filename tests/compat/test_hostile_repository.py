@@ -64,7 +64,6 @@ def evil(tmp_path: Path, home: Path, outside: Path) -> Git:
         (FILE, b"../outside/precious", blob),
         (FILE, bytes(outside / "precious"), blob),
         (FILE, b".", blob),
-        (FILE, b"", blob),
         (FILE, b"a", blob),
         (FILE, b"back\\..\\slash", blob),
     ), root)  # fmt: skip

@@ -24,10 +24,13 @@ if TYPE_CHECKING:
 
     from helios import Repository
     from helios.git.view import View
+    from helios.repository.turn import Turn
 
     Changes = Mapping[str, tuple[str | None, str | None]]
 
 ATTEMPTS = 10
+ARRIVING_S_MAX = 24 * 60 * 60
+"""Objects of a push to which nothing was added for so long belong to one that was killed."""
 NAMES_SHOWN = 5
 STALE = "it has moved meanwhile; fetch first"
 NOT_ALONE = "another ref of this atomic push was rejected"
@@ -72,6 +75,35 @@ def install(view: View) -> None:
             file.write(script)
         os.chmod(temporary, 0o755)  # noqa: S103 - git runs it for all who may read the view
         os.replace(temporary, path)
+
+
+def tidy(view: View) -> None:
+    """Takes away what killed pushes and fetches have left: notes that keep a pack from a collection
+    that never comes here, but are in the way of the same pack; and objects that never arrived."""
+    from contextlib import suppress
+    from shutil import rmtree
+    from time import time
+
+    objects = os.path.join(view.directory, "objects")
+    with suppress(OSError), os.scandir(os.path.join(objects, "pack")) as entries:
+        for entry in entries:
+            if entry.name.endswith(".keep"):
+                with suppress(OSError):
+                    _forget(entry.path)
+    with suppress(OSError), os.scandir(objects) as entries:
+        for entry in entries:
+            if entry.name.startswith("tmp_objdir-"):
+                latest = max(os.stat(each).st_mtime for each, _, _ in os.walk(entry.path))
+                if time() - latest > ARRIVING_S_MAX:
+                    rmtree(entry.path, ignore_errors=True)
+
+
+def _forget(keep: str) -> None:
+    with open(keep, "rb") as file:
+        said = file.read(64)
+    # Whose process may still live does without.
+    if said.startswith((b"receive-pack ", b"fetch-pack ")):
+        os.unlink(keep)
 
 
 def main() -> int:
@@ -139,14 +171,15 @@ def receive(
     if view is None:
         raise errors.GitFailed(f"{views.directory_of(repository)} is gone")
     kept = {f"refs/heads/{each.branch}" for each in repository.worktrees() if not each.missing}
-    with view.turn():
+    turn = view.turn()
+    with turn:
         for left in reversed(range(ATTEMPTS)):
             sync.sync_in_turn(repository, view)
             _compare(view, commands, kept)
             try:
-                with _prepared(view, commands, atomic=atomic) as transaction:
-                    sync.take(repository, transaction.changes, command=line)
-                    transaction.commit()
+                with _prepared(view, turn, commands, atomic=atomic) as transaction:
+                    changes = transaction.changes
+                    sync.take(repository, changes, command=line, then=transaction.commit)
                 return
             except errors.Conflict:
                 # Somebody has committed since the view was brought in step.
@@ -164,25 +197,31 @@ def _compare(view: View, commands: list[Command], kept: set[str]) -> None:
             each.problem = "a worktree is on this branch"
 
 
-def _prepared(view: View, commands: list[Command], *, atomic: bool) -> Transaction:
+def _prepared(view: View, turn: Turn, commands: list[Command], *, atomic: bool) -> Transaction:
     """A transaction of all refs that can move; the others are rejected."""
+    changes = _accepted(commands, atomic=atomic)
     try:
-        return Transaction(view, _accepted(commands, atomic=atomic))
+        return Transaction(view, turn, changes)
     except errors.GitFailed:
+        view.unlock()
+    try:
+        return Transaction(view, turn, changes)
+    except errors.GitFailed:
+        # At least one of them cannot move.
         pass
     for each in commands:
         if each.problem is None:
             try:
-                Transaction(view, {each.name: (each.old, each.new)}).close()
+                Transaction(view, turn, {each.name: (each.old, each.new)}).close()
             except errors.GitFailed as error:
                 each.problem = _reason(error)
     try:
-        return Transaction(view, _accepted(commands, atomic=atomic))
+        return Transaction(view, turn, _accepted(commands, atomic=atomic))
     except errors.GitFailed as error:
         # Each could move without the others.
         for each in commands:
             each.problem = each.problem or _reason(error)
-        return Transaction(view, {})
+        return Transaction(view, turn, {})
 
 
 def _accepted(commands: list[Command], *, atomic: bool) -> Changes:

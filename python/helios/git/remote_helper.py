@@ -80,6 +80,7 @@ def _serve(service: str, url: str) -> NoReturn:
 
     from helios.git import view as views
     from helios.git.sync import sync
+    from helios.store.git.derived import ID_BYTES
     from helios.store.git.process import environment, missing
 
     program = _git()
@@ -91,12 +92,13 @@ def _serve(service: str, url: str) -> NoReturn:
         if view is None:
             # The first push decides what ids there are.
             told = _setting(program, "extensions.objectformat")
-            view = views.of_or_make(repository, told if told in views.OBJECT_FORMATS else None)
+            view = views.of_or_make(repository, told if told in ID_BYTES else None)
         sync(repository)
     if service == "git-receive-pack":
-        from helios.git.push import install
+        from helios.git.push import install, tidy
 
         install(view)
+        tidy(view)
     # Python ignores it, and what is ignored stays so.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.write(1, b"\n")

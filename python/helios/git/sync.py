@@ -7,7 +7,6 @@ it is the last of the log, nothing needs to be looked at.
 from __future__ import annotations
 
 import os
-import time
 
 from helios import errors
 from helios.git import ingest as ingests
@@ -17,7 +16,7 @@ from helios.git.references import PREFIXES, git_ref, helios_ref
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from helios import Repository
     from helios.git.view import View
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     Changes = list[tuple[str, str | None, str | None]]
 
 MARKER = "synced"
-ATTEMPTS_MAX = 20
-PAUSE_S = 0.05
 
 
 class Taken:
@@ -51,23 +48,28 @@ def sync(repository: Repository) -> bool:
     view = views.of(repository)
     if view is None:
         return False
-    for attempt in range(ATTEMPTS_MAX):
-        last = _last(repository)
-        marked = _marked(view)
-        if last == marked:
-            return False
-        changes = _to_view(repository, view, _names_since(repository, marked))
-        try:
-            view.update_references(changes)
-        except errors.GitFailed:
-            # Somebody pushes, or syncs too: whoever holds a ref is done soon.
-            if attempt == ATTEMPTS_MAX - 1:
-                raise
-            time.sleep(PAUSE_S)
-            continue
-        _mark(view, last)
-        return bool(changes)
-    return False
+    if _last(repository) == _marked(view):
+        return False
+    with view.turn():
+        return sync_in_turn(repository, view)
+
+
+def sync_in_turn(repository: Repository, view: View) -> bool:
+    """The same, for who has the view's turn already."""
+    last = _last(repository)
+    marked = _marked(view)
+    if last == marked:
+        return False
+    changes = _to_view(repository, view, _names_since(repository, marked))
+    try:
+        view.update_references(changes)
+    except errors.GitFailed:
+        view.unlock()
+        # Refs that are elsewhere than they were a moment ago, too: somebody used git in the view.
+        changes = _to_view(repository, view, None)
+        view.update_references(changes)
+    _mark(view, last)
+    return bool(changes)
 
 
 def take(
@@ -75,6 +77,7 @@ def take(
     changes: Mapping[str, tuple[str | None, str | None]],
     *,
     command: str,
+    then: Callable[[], None] | None = None,
     variables: Mapping[str, str] | None = None,
 ) -> Taken:
     """Moves Helios' branches and tags as refs of git move, in one operation, by compare-and-swap.
@@ -82,7 +85,11 @@ def take(
     `changes` are full git ref names to (old, new) git ids, None where there is no ref. What `new`
     reaches is ingested if it is not yet. A ref that Helios has no name for, or that peels to no
     commit, is left out. Raises `BranchMoved` if a branch is not where `old` says: then nothing
-    moves. The view's own refs are not touched, and it counts as in step afterwards if it was.
+    moves.
+
+    The view's own refs are not touched. Where they have not moved yet, `then` moves them, once
+    Helios' have. The view counts as in step only after that, if it did before: who dies in between
+    leaves it to the next `sync`.
     """
     oids = list({oid for pair in changes.values() for oid in pair if oid is not None})
     found = ingests.ingest(repository, oids, variables=variables)
@@ -98,11 +105,15 @@ def take(
         after = None if new is None else found.get(new)
         if before != after:
             moves.append((ours, before, after))
-    if not moves:
-        return Taken([], None, left)
     view = views.of(repository)
     last = _last(repository)
-    operation = repository.operate(moves, command)
+    operation = None
+    if moves:
+        operation = repository.operate(moves, command, in_worktree=False)
+    if then is not None:
+        then()
+    if operation is None:
+        return Taken([], None, left)
     if view is not None and _marked(view) == last and _follows(repository, operation, last):
         _mark(view, operation)
     return Taken(moves, operation, left)

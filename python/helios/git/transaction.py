@@ -16,20 +16,28 @@ if TYPE_CHECKING:
     from typing import IO, Self
 
     from helios.git.view import View
+    from helios.repository.turn import Turn
 
 
 class Transaction:
     """Prepared when it is made: its refs are locked, and where they should be. A context manager,
-    which aborts what was not committed. Whoever makes one has the view's turn.
+    which aborts what was not committed. `turn` is the view's, which git keeps as long as it lives:
+    its locks are nobody's leftovers before.
 
     `changes` are as for `View.update_references`. Raises `GitFailed` if a ref is not where it
     should be, or cannot have its name.
     """
 
-    def __init__(self, view: View, changes: Mapping[str, tuple[str | None, str | None]]) -> None:
+    def __init__(
+        self, view: View, turn: Turn, changes: Mapping[str, tuple[str | None, str | None]]
+    ) -> None:
         self.changes = changes
         self._git = view.git.start(
-            *("update-ref", "--stdin", "-z", "--no-deref"), stdin=PIPE, stdout=PIPE, stderr=PIPE
+            *("update-ref", "--stdin", "-z", "--no-deref"),
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            pass_fds=[turn.fileno()],
         )
         self._to = cast("IO[bytes]", self._git.stdin)
         self._from = cast("IO[bytes]", self._git.stdout)

@@ -73,6 +73,18 @@ class View:
 
         return Turn(self.state)
 
+    def unlock(self) -> None:
+        """Takes away the locks of refs that a killed git has left; for who has the turn."""
+        from contextlib import suppress
+
+        locks = [os.path.join(self.directory, name) for name in ("HEAD.lock", "packed-refs.lock")]
+        for directory, _, names in os.walk(os.path.join(self.directory, "refs")):
+            # No ref is called so.
+            locks += (os.path.join(directory, name) for name in names if name.endswith(".lock"))
+        for lock in locks:
+            with suppress(FileNotFoundError):
+                os.unlink(lock)
+
     def with_variables(self, variables: Mapping[str, str] | None) -> Git:
         """git in the view, in an environment with `variables`, such as those of a quarantine."""
         return Git(self.directory, variables=variables) if variables else self.git

@@ -363,13 +363,20 @@ class Repository(Closing):
         self.operate([(TAGS + name, found, None)], f"tag -d {name}")
         return found
 
-    def operate(self, changes: list[tuple[str, str | None, str | None]], command: str) -> str:
+    def operate(
+        self,
+        changes: list[tuple[str, str | None, str | None]],
+        command: str,
+        *,
+        in_worktree: bool = True,
+    ) -> str:
         """Moves refs (`heads/main`, `tags/v1`), all or none, by compare-and-swap: each from its
         old snapshot to its new one, where None is "is not there". Gives the operation's id.
 
-        Raises `BranchMoved` if one of them is elsewhere.
+        Not `in_worktree` is what comes from elsewhere: a worktree that follows such a branch has
+        not seen the change. Raises `BranchMoved` if one of them is elsewhere.
         """
-        name = None if self._place is None else self.worktree.name
+        name = self.worktree.name if in_worktree and self._place is not None else None
         return self._engine.operate(changes, command, notes=[], worktree=name)
 
     def operations(self, limit: int | None = None) -> Iterator[Operation]:

@@ -68,6 +68,12 @@ class Turn:
     ) -> None:
         self._give_back()
 
+    def fileno(self) -> int:
+        """The descriptor that holds the turn: whichever process has it, holds it too."""
+        if self._file is None:
+            raise ValueError("nobody has this turn")
+        return self._file.fileno()
+
     def _give_back(self) -> None:
         if self._file is not None:
             self._file.close()

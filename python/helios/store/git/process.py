@@ -92,6 +92,7 @@ class Git:
         stdout: int | IO[bytes] | None = None,
         stderr: int | IO[bytes] | None = None,
         directory: str | None = None,
+        pass_fds: Sequence[int] = (),
     ) -> Popen[bytes]:
         """Starts git; files as for `subprocess.Popen`. Raises `GitNotFound`."""
         from subprocess import Popen
@@ -104,6 +105,7 @@ class Git:
                 stderr=stderr,
                 cwd=directory,
                 env=environment(self.variables),
+                pass_fds=pass_fds,
             )
         except FileNotFoundError as error:
             if directory is not None and not os.path.isdir(directory):
