@@ -120,6 +120,16 @@ class Derived:
         high = bytes.fromhex(hex_prefix.ljust(64, "f"))
         return self.map.ids_between(low, high, kind)
 
+    def head(self) -> str | None:
+        """The branch that git's HEAD names, be it unborn or not; read without git."""
+        try:
+            with open(os.path.join(self._directory, "HEAD"), encoding="utf-8") as file:
+                name = file.readline().strip()
+        except (OSError, UnicodeDecodeError):
+            return None
+        mark = "ref: refs/heads/"
+        return name.removeprefix(mark) if name.startswith(mark) else None
+
     def _age(self) -> int:
         try:
             return os.stat(self._place).st_mtime_ns
