@@ -54,11 +54,11 @@ class Context:
         """The repository of the directory or of the nearest one above it."""
         from helios import Repository
 
-        repository = Repository.discover(self.directory, **self._settings())
+        repository = Repository.discover(self.directory, **self.settings())
         self._warn_of_damage(repository)
         return repository
 
-    def init(self, directory: str, *, force: bool) -> Repository:
+    def init(self, directory: str, *, force: bool, bare: bool = False) -> Repository:
         """A repository in `directory`, made if it is not there yet.
 
         Raises `Refused` for the home directory and `/` unless `force`.
@@ -73,11 +73,12 @@ class Context:
                 f"{quoted(directory)} is your home directory; "
                 "use a project's directory, or give --force"
             )
-        repository = Repository.init(directory, force=force, **self._settings())
+        repository = Repository.init(directory, force=force, bare=bare, **self.settings())
         self._warn_of_damage(repository)
         return repository
 
-    def _settings(self) -> Options:
+    def settings(self) -> Options:
+        """How repositories are opened here."""
         settings: Options = {
             "durability": self.arguments.durability or environment.durability(),
             "author": environment.author(),

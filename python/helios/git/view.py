@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from helios.repository.turn import Turn
 
 DIRECTORY = "git"
+DEFAULT_BRANCH = "main"
+OBJECT_FORMATS = tuple(ID_BYTES)
+"""Names of the kinds of ids that git has."""
 
 SETTINGS = {
     # What is in the view is in Helios' history, whatever git's refs say.
@@ -146,7 +149,8 @@ def of_or_make(repository: Repository, format: str | None = None) -> View:
     """
     found = of(repository)
     if found is None:
-        return make(directory_of(repository), format or "sha1")
+        branch = DEFAULT_BRANCH if repository.root is None else repository.worktree.branch
+        return make(directory_of(repository), format or "sha1", branch)
     if format not in {None, found.object_format}:
         raise errors.Refused(
             f"the git view of this repository has ids of {found.object_format}; "
@@ -155,7 +159,7 @@ def of_or_make(repository: Repository, format: str | None = None) -> View:
     return found
 
 
-def make(directory: str, format: str, branch: str = "main") -> View:
+def make(directory: str, format: str, branch: str = DEFAULT_BRANCH) -> View:
     """Makes an empty view under another name first: nobody sees half of one."""
     from shutil import rmtree
 

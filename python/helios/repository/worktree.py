@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from helios._core import Diff, Engine, PathConflict, Snapshot
     from helios.repository.merging import Merged
-    from helios.repository.place import Place
     from helios.repository.options import Path
+    from helios.repository.place import Place
     from helios.repository.repository import Repository
     from helios.repository.watch import Watch
 

@@ -29,6 +29,8 @@ COMMANDS = {
     "verify": "check all that is stored, and repair it",
     "gc": "drop history that the policy does not keep, and free its space",
     "maintenance": "move the journal into the L2 store",
+    "git import": "make a repository of a git repository",
+    "git export": "make a git repository of a repository",
     "git fetch": "bring what is new from a git repository elsewhere",
     "git push": "send branches and tags to a git repository elsewhere",
     "git remote": "list, add or remove git repositories elsewhere",
