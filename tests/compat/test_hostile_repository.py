@@ -4,11 +4,13 @@ Helios writes to disk leaves the directory that it is to be in, or touches a `.g
 from __future__ import annotations
 
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 
 from compat.git_client import Git, needs_git
 from helios import Repository
+from helios.git import import_repository
 
 pytestmark = needs_git
 
@@ -87,10 +89,14 @@ def evil(tmp_path: Path, home: Path, outside: Path) -> Git:
 BRANCHES = ("traversal", "dotgit", "link", "through", "both", "case")
 
 
-@pytest.fixture
-def taken(evil: Git, server: Path, url: str) -> Path:
-    """The same, pushed to Helios."""
-    evil.run("push", "--quiet", url, "refs/heads/*")
+@pytest.fixture(params=["pushed", "imported"])
+def taken(evil: Git, server: Path, url: str, request: pytest.FixtureRequest) -> Path:
+    """The same, in Helios."""
+    if request.param == "imported":
+        rmtree(server)
+        import_repository(evil.directory, server)
+    else:
+        evil.run("push", "--quiet", url, "refs/heads/*")
     return server
 
 
