@@ -203,6 +203,12 @@ impl GitIngest {
         self.with(py, |ingest| ingest.feed(piece))
     }
 
+    /// Takes over the blobs that another one has found beside this one, which is done then.
+    fn absorb(&self, py: Python<'_>, other: &GitIngest) -> PyResult<()> {
+        let taken = other.ingest.lock().take();
+        self.with(py, |ingest| taken.map_or(Ok(()), |other| ingest.absorb(other)))
+    }
+
     /// Puts what was found into the map, and gives the number of rows.
     fn finish(&self, py: Python<'_>) -> PyResult<usize> {
         let Some(ingest) = self.ingest.lock().take() else {

@@ -30,9 +30,11 @@ pub fn links(bytes: &[u8], format: Format) -> Option<Links> {
 /// does not know is left out. `None` without a tree.
 pub fn derive(bytes: &[u8], oid: &Oid, format: Format, known: &mut Known<'_>) -> Option<Snapshot> {
     let links = links(bytes, format)?;
-    let (tree, _) = known(&links.tree, Kind::Tree)?;
+    let tree = known(&links.tree, Kind::Tree);
+    // All are asked for, also without a tree: the caller takes note of what is not known.
     let parents = links.parents.iter().filter_map(|parent| known(parent, Kind::Snapshot));
     let parents = parents.map(|(id, _)| id).collect();
+    let (tree, _) = tree?;
     let end = bytes.windows(2).position(|pair| pair == b"\n\n");
     let (headers, message) = match end {
         Some(end) => (&bytes[..end], &bytes[end + 2..]),

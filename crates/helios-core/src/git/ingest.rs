@@ -38,6 +38,12 @@ impl Found {
     }
 }
 
+/// What an object was derived to.
+struct Made {
+    found: Option<Found>,
+    inner: Vec<Row>,
+}
+
 /// A tree or a commit that waits for something to come.
 struct Waiting {
     oid: Oid,
@@ -223,59 +229,35 @@ impl Ingest {
         }
     }
 
-    /// What a tree or commit needs and has not come yet.
-    fn needs(&self, kind: Kind, bytes: &[u8]) -> Result<Vec<Oid>> {
-        let mut needs = Vec::new();
-        let mut need = |oid: Oid| -> Result<()> {
-            if self.known(&oid)?.is_none() {
-                needs.push(oid);
-            }
-            Ok(())
-        };
-        match kind {
-            Kind::Tree => {
-                for entry in tree::entries(bytes, self.format) {
-                    if tree::wants(entry.kind).is_some() {
-                        need(entry.oid)?;
-                    }
-                }
-            }
-            _ => {
-                if let Some(links) = commit::links(bytes, self.format) {
-                    need(links.tree)?;
-                    links.parents.into_iter().try_for_each(need)?;
-                }
-            }
-        }
-        needs.sort_unstable();
-        needs.dedup();
-        Ok(needs)
-    }
-
     fn take(&mut self, oid: Oid, kind: Kind, bytes: Vec<u8>) -> Result<()> {
-        let needs = self.needs(kind, &bytes)?;
-        if needs.is_empty() {
-            let found = self.derive(oid, kind, &bytes)?;
-            return self.settle(oid, found);
+        let (made, mut missing) = self.derive(oid, kind, &bytes)?;
+        if missing.is_empty() {
+            self.inner.extend(made.inner);
+            return self.settle(oid, made.found);
         }
+        missing.sort_unstable();
+        missing.dedup();
         let at = self.waiting.len();
-        let missing = needs.len();
-        self.waiting.push(Some(Waiting { oid, kind, bytes, missing }));
-        for need in needs {
+        self.waiting.push(Some(Waiting { oid, kind, bytes, missing: missing.len() }));
+        for need in missing {
             self.waits_for.entry(need).or_default().push(at);
         }
         Ok(())
     }
 
-    /// Derives an object of which all is known that will ever be.
-    fn derive(&mut self, oid: Oid, kind: Kind, bytes: &[u8]) -> Result<Option<Found>> {
+    /// Derives an object from what is known by now, and says what it refers to that is not.
+    fn derive(&self, oid: Oid, kind: Kind, bytes: &[u8]) -> Result<(Made, Vec<Oid>)> {
         let mut is_mixed = false;
         let mut failed = None;
+        let mut missing = Vec::new();
         let mut known = |oid: &Oid, kind: Kind| match self.known(oid) {
-            Ok(found) => {
-                let found = found.filter(|found| found.kind == kind)?;
+            Ok(Some(found)) => {
                 is_mixed |= found.is_mixed;
-                Some((found.id, found.size))
+                (found.kind == kind).then_some((found.id, found.size))
+            }
+            Ok(None) => {
+                missing.push(*oid);
+                None
             }
             Err(error) => {
                 failed = Some(error);
@@ -287,17 +269,12 @@ impl Ingest {
             if let Some(error) = failed {
                 return Err(error);
             }
-            let root = nodes.pop();
-            self.inner.extend(nodes.into_iter().map(|node| Row {
-                oid,
-                role: Role::Inner,
-                kind,
-                is_mixed,
-                size: 0,
-                id: node.id,
-            }));
             let size = files.min(SIZE_MAX);
-            return Ok(root.map(|root| Found { kind, size, id: root.id, is_mixed }));
+            let found = nodes.pop().map(|root| Found { kind, size, id: root.id, is_mixed });
+            let role = Role::Inner;
+            let inner = nodes.into_iter();
+            let inner = inner.map(|node| Row { oid, role, kind, is_mixed, size: 0, id: node.id });
+            return Ok((Made { found, inner: inner.collect() }, missing));
         }
         let snapshot = commit::derive(bytes, &oid, self.format, &mut known);
         if let Some(error) = failed {
@@ -308,7 +285,8 @@ impl Ingest {
             snapshot.encode(&mut canonical);
             Id::of_snapshot(&canonical)
         });
-        Ok(id.map(|id| Found { kind, size: 0, id, is_mixed }))
+        let found = id.map(|id| Found { kind, size: 0, id, is_mixed });
+        Ok((Made { found, inner: Vec::new() }, missing))
     }
 
     /// Notes what an object is, or that it is nothing, and derives all that has waited for it
@@ -328,19 +306,33 @@ impl Ingest {
                     continue;
                 }
                 if let Some(Waiting { oid, kind, bytes, .. }) = self.waiting[at].take() {
-                    let found = self.derive(oid, kind, &bytes)?;
-                    settled.push((oid, found));
+                    // What is missing by now is missing for good.
+                    let (made, _) = self.derive(oid, kind, &bytes)?;
+                    self.inner.extend(made.inner);
+                    settled.push((oid, made.found));
                 }
             }
         }
         Ok(())
     }
 
+    /// Takes over the blobs that another has found beside this one.
+    pub fn absorb(&mut self, other: Ingest) -> Result<()> {
+        other.require_end()?;
+        self.found.extend(other.found);
+        Ok(())
+    }
+
+    fn require_end(&self) -> Result<()> {
+        match matches!(self.state, State::Header) && self.line.is_empty() {
+            true => Ok(()),
+            false => Err(Error::malformed("`git cat-file` ended in the middle of an object")),
+        }
+    }
+
     /// Says that nothing more will come, and gives what was found, for the map.
     pub fn finish(mut self) -> Result<Vec<Row>> {
-        if !matches!(self.state, State::Header) || !self.line.is_empty() {
-            return Err(Error::malformed("`git cat-file` ended in the middle of an object"));
-        }
+        self.require_end()?;
         while !self.waits_for.is_empty() {
             let waiting: HashSet<Oid, IdBuildHasher> =
                 self.waiting.iter().flatten().map(|waiting| waiting.oid).collect();
