@@ -55,9 +55,8 @@ class Checkout:
             accepted=(0, 128),
             directory=root,
         )
-        self.directory, self.object_format, objects, up = (*os.fsdecode(out).split("\n"), "", "")[
-            :4
-        ]
+        said = [*os.fsdecode(out).split("\n"), *[""] * 4]
+        self.directory, self.object_format, objects, up = said[:4]
         if code or up:
             raise errors.Refused(
                 f"{root} is not the root of a git checkout; run this there, or `git init` first"

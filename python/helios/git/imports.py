@@ -128,10 +128,10 @@ def _clone(repository: Repository, source: str, *, mirror: bool) -> None:
         *("--origin", REMOTE, "--", source, target),
     )
     view.configure(target)
-    refspecs = MIRROR_REFSPECS if mirror else REFSPECS
-    git = Git(target)
-    for refspec in refspecs if not mirror else ():
-        git.run("config", "--add", f"remote.{REMOTE}.fetch", refspec)
+    if not mirror:
+        # What a later fetch brings is beside the branches that it is compared with.
+        git = Git(target)
+        git.run("config", f"remote.{REMOTE}.fetch", f"+refs/heads/*:refs/remotes/{REMOTE}/*")
 
 
 def _take_all(repository: Repository) -> Imported:

@@ -132,6 +132,10 @@ def fetch(
 
     view, name = _known(repository, remote)
     options = ["--no-write-fetch-head", "--quiet", *(["--prune"] if prune else [])]
+    if not _is_mirrored(view, name):
+        tracking = f"+refs/heads/*:refs/remotes/{name}/*"
+        options.append(f"--refmap={tracking}")
+        refs = refs or [tracking]
     with view.turn():
         sync.sync_in_turn(repository, view)
         before = view.references()
@@ -173,13 +177,19 @@ def push(
     if not chosen and "--tags" not in flags:
         branch = repository.worktree.branch
         chosen = [f"refs/heads/{branch}:refs/heads/{branch}"]
-    words = ["push", "--porcelain", *flags, "--", name, *chosen]
+    # Of a mirror, git would send everything, and then move the view's own refs as those there.
+    target = _urls(view)[name] if _is_mirrored(view, name) else name
+    words = ["push", "--porcelain", *flags, "--", target, *chosen]
     with view.git.start(*words, stdin=DEVNULL, stdout=PIPE, stderr=PIPE) as process:
         out, problem = process.communicate()
     sent = [_sent(line) for line in os.fsdecode(out).splitlines() if "\t" in line]
     if process.returncode and not any(each.outcome == "rejected" for each in sent):
         raise failure(words, process.returncode, problem)
     return sent
+
+
+def _is_mirrored(view: View, name: str) -> bool:
+    return view.git.ask("config", "--get", f"remote.{name}.mirror")[1].strip() == b"true"
 
 
 def _sent(line: str) -> Sent:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
         Worktrees,
     )
     from helios.store import Store
+
+    Changes = list[tuple[str, str | None, str | None]]
     from helios.store.git.derived import Derived
 
 
@@ -316,7 +318,9 @@ class Repository(Closing):
         """
         found = self.resolve(start)
         require_free(name, self._engine)
-        self.operate([(BRANCHES + name, None, found)], f"branch {name}")
+        # Not by a worktree that follows it: that would have the files.
+        here = self._place is not None and self.worktree.branch != name
+        self.operate([(BRANCHES + name, None, found)], f"branch {name}", in_worktree=here)
         return found
 
     def rename_branch(self, old: str, new: str) -> str:
@@ -365,13 +369,7 @@ class Repository(Closing):
         self.operate([(TAGS + name, found, None)], f"tag -d {name}")
         return found
 
-    def operate(
-        self,
-        changes: list[tuple[str, str | None, str | None]],
-        command: str,
-        *,
-        in_worktree: bool = True,
-    ) -> str:
+    def operate(self, changes: Changes, command: str, *, in_worktree: bool = True) -> str:
         """Moves refs (`heads/main`, `tags/v1`), all or none, by compare-and-swap: each from its
         old snapshot to its new one, where None is "is not there". Gives the operation's id.
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+
 from helios.cli.quoting import printable
 from helios.errors import Usage
 
@@ -42,6 +44,9 @@ def run(context: Context) -> int:
         )
     with context.open() as repository:
         if action == "add":
+            if os.path.exists(context.absolute(url)):
+                # As git is told, wherever it runs.
+                url = context.absolute(url)
             remotes.add(repository, name, url)
             data: dict[str, object] = {"name": name, "url": url}
             said = [f"Added the remote {printable(name)}"]
