@@ -90,6 +90,11 @@ pub enum Error {
     Store(String),
     #[error("L2 store: {0}")]
     CorruptStore(String),
+    /// Objects are derived from git's, and it is not there.
+    #[error("{0}")]
+    GitNotFound(String),
+    #[error("{0}")]
+    GitFailed(String),
 }
 
 impl Error {
@@ -156,6 +161,8 @@ impl Error {
             Error::UnsafePath { .. } => "UnsafePath",
             Error::Refused(_) => "Refused",
             Error::Io { .. } | Error::NotOnDisk { .. } | Error::Store(_) => "StorageError",
+            Error::GitNotFound(_) => "GitNotFound",
+            Error::GitFailed(_) => "GitFailed",
         }
     }
 }

@@ -50,9 +50,17 @@ fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
 /// The other way: an exception raised by a Python L2 store, on its way through the core.
 pub fn from_python(py: Python<'_>, error: &PyErr) -> Error {
     let message = error.value(py).to_string();
-    let corruption = py.import("helios.errors").and_then(|module| module.getattr("Corruption"));
-    match corruption.is_ok_and(|class| error.matches(py, class).unwrap_or(false)) {
-        true => Error::CorruptStore(message),
-        false => Error::Store(message),
+    let is_a = |name: &str| {
+        let class = py.import("helios.errors").and_then(|module| module.getattr(name));
+        class.is_ok_and(|class| error.matches(py, class).unwrap_or(false))
+    };
+    if is_a("Corruption") {
+        Error::CorruptStore(message)
+    } else if is_a("GitNotFound") {
+        Error::GitNotFound(message)
+    } else if is_a("GitError") {
+        Error::GitFailed(message)
+    } else {
+        Error::Store(message)
     }
 }

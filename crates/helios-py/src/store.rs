@@ -23,6 +23,27 @@ impl PythonStore {
     }
 }
 
+impl PythonStore {
+    /// Asks the store for something of each object.
+    fn ask<T>(
+        &self,
+        method: &str,
+        ids: &[Id],
+        extract: impl Fn(&Bound<'_, PyAny>) -> PyResult<T>,
+    ) -> Result<Vec<T>> {
+        let answers = self.call(|store| {
+            let py = store.py();
+            let keys = PyList::new(py, ids.iter().map(|id| PyBytes::new(py, id.as_bytes())))?;
+            let found = store.call_method1(method, (keys,))?;
+            found.try_iter()?.map(|value| extract(&value?)).collect::<PyResult<Vec<_>>>()
+        })?;
+        match answers.len() == ids.len() {
+            true => Ok(answers),
+            false => Err(Error::Store(format!("the store's `{method}` gave another number"))),
+        }
+    }
+}
+
 fn optional_bytes(value: &Bound<'_, PyAny>) -> PyResult<Option<Vec<u8>>> {
     match value.is_none() {
         true => Ok(None),
@@ -32,16 +53,19 @@ fn optional_bytes(value: &Bound<'_, PyAny>) -> PyResult<Option<Vec<u8>>> {
 
 impl RecordSource for PythonStore {
     fn records(&self, ids: &[Id]) -> Result<Vec<Option<Vec<u8>>>> {
-        let records = self.call(|store| {
-            let py = store.py();
-            let keys = PyList::new(py, ids.iter().map(|id| PyBytes::new(py, id.as_bytes())))?;
-            let found = store.call_method1("records", (keys,))?;
-            found.try_iter()?.map(|value| optional_bytes(&value?)).collect::<PyResult<Vec<_>>>()
-        })?;
-        match records.len() == ids.len() {
-            true => Ok(records),
-            false => Err(Error::Store("the store gave another number of records".to_owned())),
-        }
+        self.ask("records", ids, optional_bytes)
+    }
+
+    fn stored(&self, ids: &[Id]) -> Result<Vec<Option<Vec<u8>>>> {
+        self.ask("stored", ids, optional_bytes)
+    }
+
+    fn derives(&self) -> Result<bool> {
+        self.call(|store| store.call_method0("derives")?.extract())
+    }
+
+    fn closed(&self, ids: &[Id]) -> Result<Vec<bool>> {
+        self.ask("closed", ids, |value| value.extract())
     }
 
     fn reference(&self, name: &[u8]) -> Result<Option<Id>> {

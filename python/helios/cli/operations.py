@@ -72,7 +72,7 @@ def _change(name: str, old: str | None, new: str | None) -> str:
 def tell(context: Context, repository: Repository, done: Undone, verb: str) -> None:
     """Prints what `undo`, `redo` or `op restore` did."""
     context.warn(done.warnings)
-    branch = repository.worktree.branch
+    branch = repository.head
     at = repository.branch(branch)
     safety = done.safety
     if context.json:

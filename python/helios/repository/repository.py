@@ -271,12 +271,14 @@ class Repository(Closing):
             return revision.id
         if not isinstance(revision, str):
             raise TypeError(f"a revision is a str or a Snapshot, not {type(revision).__name__}")
-        return revisions.resolve(revision, self._engine, self._store, self._head)
+        return revisions.resolve(revision, self._engine, self._store, self.head)
 
     @property
-    def _head(self) -> str:
-        """The branch that `@` means."""
-        return DEFAULT_BRANCH if self._place is None else self.worktree.branch
+    def head(self) -> str:
+        """The branch that `@` means: the worktree's; without one that of git's HEAD, or `main`."""
+        if self._place is not None:
+            return self.worktree.branch
+        return (self.derived and self.derived.head()) or DEFAULT_BRANCH
 
     def snapshot(self, revision: str | Snapshot = "@") -> Snapshot:
         """A snapshot by name. Raises as `resolve`."""
@@ -292,7 +294,7 @@ class Repository(Closing):
         The default branch may be unborn: its VST is empty, and its first commit makes it.
         """
         if what == "@":
-            what = self._head
+            what = self.head
         if isinstance(what, str) and (what == DEFAULT_BRANCH or self._is_branch(what)):
             return self._engine.vst_of_branch(what)
         return self._engine.vst_of_snapshot(self.resolve(what))
@@ -468,7 +470,7 @@ class Repository(Closing):
         from helios.repository.merging import label
 
         if ours == "@":
-            ours = self._head
+            ours = self.head
         ids = self.resolve(ours), self.resolve(theirs)
         branch = ours if isinstance(ours, str) and self._is_branch(ours) else None
         return self._engine.merge(*ids, branch, (label(ours), label(theirs)))

@@ -146,6 +146,7 @@ class Pass:
         if self._store is not None:
             self._records(self._store)
             self._operations(self._store)
+            self._damage += derived_damage(self._store)
         worktrees = list(self._worktrees())
         roots = self._roots()
         done = self.verification.finish([each for _, each in [*roots, *worktrees]])
@@ -304,6 +305,16 @@ def _effect(name: bytes, snapshots: int, snapshot: str, path: bytes | None) -> E
     return Effect(name.decode("utf-8", "replace"), snapshots, snapshot, shown)
 
 
+def derived_damage(store: Store) -> Iterator[Damage]:
+    """What is wrong with the objects that are derived from git's: each is derived once."""
+    try:
+        if not store.derives():
+            return
+        yield from (Damage(*found, place="git") for found in store.underivable())
+    except errors.HeliosError as error:
+        yield Damage("corrupt", f"what is derived from git cannot be read: {error}", place="git")
+
+
 def unreadable_store(error: errors.HeliosError) -> Damage:
     """The damage that L2 cannot be opened."""
     reason = (
@@ -326,9 +337,11 @@ class Opened:
         self._directory = directory
 
     def __enter__(self) -> Self:
+        from helios.store.derived import DerivedStore
         from helios.store.rocksdb import RocksStore
 
-        self.store = RocksStore.open(os.path.join(self._directory, "l2"), writable=False)
+        l2 = RocksStore.open(os.path.join(self._directory, "l2"), writable=False)
+        self.store = DerivedStore(l2, self._directory)
         try:
             self.store.check()
         except (errors.Corruption, errors.StorageError) as error:

@@ -88,9 +88,19 @@ class Store(Protocol):
     def records(self, ids: Sequence[bytes]) -> list[bytes | None]:
         """The stored record of each id (32 bytes), in order; None where the store has none."""
 
+    def stored(self, ids: Sequence[bytes]) -> list[bytes | None]:
+        """As `records`, without what is derived from something else."""
+
+    def derives(self) -> bool:
+        """Whether there may be objects that are derived."""
+
+    def underivable(self) -> Iterator[tuple[str, str, str]]:
+        """Of objects that should be derived and cannot: `missing` or `corrupt`, why, and the id in
+        hexadecimal. Derives every one."""
+
     def closed(self, ids: Sequence[bytes]) -> list[bool]:
-        """Whether each object, with all that it leads to, is kept by somebody else for ever: gc
-        need not look below it."""
+        """Whether each object is derived, with all that it leads to: gc need not look below it,
+        because somebody else keeps it for ever."""
 
     def put_records(self, records: Iterable[tuple[bytes, bytes]]) -> int:
         """Adds (id, record) pairs; returns how many were new.

@@ -50,6 +50,16 @@ class DerivedStore(Closing):
         more = iter(derived.records(missing))
         return [next(more) if record is None else record for record in found]
 
+    def stored(self, ids: Sequence[bytes]) -> list[bytes | None]:
+        return self._store.records(ids)
+
+    def derives(self) -> bool:
+        return self.derived is not None
+
+    def underivable(self) -> Iterator[tuple[str, str, str]]:
+        derived = self.derived
+        return iter(()) if derived is None else derived.underivable()
+
     def closed(self, ids: Sequence[bytes]) -> list[bool]:
         derived = self.derived
         return self._store.closed(ids) if derived is None else derived.closed(ids)

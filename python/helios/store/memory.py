@@ -5,15 +5,15 @@ from __future__ import annotations
 from _thread import RLock
 
 from helios.errors import StorageError
+from helios.store.alone import Alone
 from helios.store.base import FORMS, Page, StoreCounts, checked_prefix, form_of, supersedes
-from helios.store.closing import Closing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 
-class MemoryStore(Closing):
+class MemoryStore(Alone):
     """Implements `Store` with dictionaries; what it holds ends when it is closed."""
 
     __slots__ = ("_closed", "_lock", "_operations", "_records", "_references")
@@ -28,10 +28,6 @@ class MemoryStore(Closing):
     def records(self, ids: Sequence[bytes]) -> list[bytes | None]:
         with self._opened():
             return [self._records.get(object_id) for object_id in ids]
-
-    def closed(self, ids: Sequence[bytes]) -> list[bool]:
-        """None is: memory is all that there is."""
-        return [False] * len(ids)
 
     def put_records(self, records: Iterable[tuple[bytes, bytes]]) -> int:
         with self._opened():

@@ -45,8 +45,8 @@ from helios.errors import (
     StoreBusy,
 )
 from helios.store import manifest as manifests
+from helios.store.alone import Alone
 from helios.store.base import FORMS, StoreCounts, checked_prefix, form_of, supersedes
-from helios.store.closing import Closing
 from helios.store.lock import WriterLock
 from helios.store.options import FAMILIES, opening
 from helios.store.place import Place, View
@@ -89,7 +89,7 @@ COMPACTION_START_SECONDS = 0.02
 """How long RocksDB may take to start a compaction that it has reason for."""
 
 
-class RocksStore(Closing):
+class RocksStore(Alone):
     """Implements `Store`. One process may have it open for writing, any number for reading.
 
     A store that is open for reading shows the state of its first access until `refresh`; opening
@@ -144,9 +144,6 @@ class RocksStore(Closing):
             # twice as much.
             return [self.read(_get_record, None, ids[0])]
         return self.read(_get_records, [None] * len(ids), list(ids))
-
-    def closed(self, ids: Sequence[bytes]) -> list[bool]:
-        return [False] * len(ids)
 
     def put_records(self, records: Iterable[tuple[bytes, bytes]]) -> int:
         with self._lock:

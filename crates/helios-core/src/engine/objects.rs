@@ -330,8 +330,21 @@ impl Engine {
     /// The records that L2 has of objects.
     pub fn records_in_l2(&self, ids: &[Id]) -> Result<Vec<Option<Vec<u8>>>> {
         match &self.store {
-            Some(store) => store.records(ids),
+            Some(store) => store.stored(ids),
             None => Ok(vec![None; ids.len()]),
+        }
+    }
+
+    /// Whether there may be objects that are derived from something beside L2.
+    pub(super) fn derives(&self) -> Result<bool> {
+        self.store.as_ref().map_or(Ok(false), |store| store.derives())
+    }
+
+    /// Whether each object is derived, with all that it leads to.
+    pub(super) fn closed(&self, ids: &[Id]) -> Result<Vec<bool>> {
+        match &self.store {
+            Some(store) if !ids.is_empty() => store.closed(ids),
+            _ => Ok(vec![false; ids.len()]),
         }
     }
 

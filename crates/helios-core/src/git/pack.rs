@@ -1,4 +1,4 @@
-//! Writing a pack of git objects with its index: gitformat-pack(5), pack version 2, index version 2.
+//! Writing a pack of git objects with its index: gitformat-pack(5), version 2 of both.
 //!
 //! An object that replaces another of the same pack is stored as a delta of it: their common
 //! beginning and end are copied. That is how Helios stores its own, and costs no search.

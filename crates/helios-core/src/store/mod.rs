@@ -32,6 +32,21 @@ pub trait RecordSource: Send + Sync {
     /// One answer per id, in order; `None` where the store does not have it.
     fn records(&self, ids: &[Id]) -> Result<Vec<Option<Vec<u8>>>>;
 
+    /// As `records`, but what the store itself has: nothing that is derived from something else.
+    fn stored(&self, ids: &[Id]) -> Result<Vec<Option<Vec<u8>>>> {
+        self.records(ids)
+    }
+
+    /// Whether there may be anything that is derived.
+    fn derives(&self) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Whether each object is derived, with all that it leads to: somebody else keeps it.
+    fn closed(&self, ids: &[Id]) -> Result<Vec<bool>> {
+        Ok(vec![false; ids.len()])
+    }
+
     /// The value of a ref that has left the journal.
     fn reference(&self, name: &[u8]) -> Result<Option<Id>>;
 

@@ -75,7 +75,7 @@ def _delete(context: Context, repository: Repository, name: str) -> None:
 def _rename(context: Context, repository: Repository) -> None:
     old, new = context.arguments.name, context.arguments.start
     if new is None:
-        old, new = repository.worktree.branch, old
+        old, new = repository.head, old
     found = repository.rename_branch(old, new)
     if context.json:
         context.report({"renamed": old, "to": new, "snapshot_id": found})
@@ -93,7 +93,7 @@ def _create(context: Context, repository: Repository, name: str, start: str) -> 
 
 
 def _list(context: Context, repository: Repository) -> None:
-    current = repository.worktree.branch
+    current = repository.head
     if context.json:
         branches = repository.branches()
         listed = [

@@ -68,7 +68,7 @@ def _snapshots(context: Context, repository: Repository) -> Iterator[Snapshot]:
     revision: str | None = context.arguments.revision
     limit: int | None = context.arguments.limit
     if revision is None:
-        branch = repository.worktree.branch
+        branch = repository.head
         if repository.branch(branch) is None:
             if not context.json:
                 context.hint("There is no snapshot yet; `helios-cli commit` makes one")

@@ -10,13 +10,16 @@ from helios.store.git.objects import GitObjects, object_format
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     Row = tuple[str, int, int, bool, int, str]
 
 ID_BYTES = {"sha1": 20, "sha256": 32}
 # Nodes of large directories are asked for one by one, and come together.
 KEPT_BYTES_MAX = 16 << 20
+ROWS_AT_ONCE = 256
+WRITTEN = 1
+"""The role of a row whose Helios object is stored, and not derived."""
 
 
 class Derived:
@@ -81,7 +84,7 @@ class Derived:
             [row[0] for row in rows if not row[3]] for rows in self.map.origins(list(ids), True)
         ]
         asked = list({oid for rows in origins for oid in rows})
-        there = set(self.existing(asked))
+        there = set(self._objects.existing(asked))
         return [any(oid in there for oid in rows) for rows in origins]
 
     def find(self, oids: Sequence[str]) -> list[Row | None]:
@@ -90,18 +93,25 @@ class Derived:
         self._refresh()
         return self.map.find(list(oids))
 
-    def existing(self, oids: Sequence[str]) -> list[str]:
-        """Those of these objects that git has."""
-        from helios.store.git.process import Git
-
-        if not oids:
-            return []
-        lines = "".join(f"{oid}\n" for oid in oids).encode()
-        out = Git(self._directory).run(
-            "cat-file", "--batch-check=%(objectname) %(objecttype)", "--buffer", input=lines
-        )
-        checked = (line.split() for line in out.decode().splitlines())
-        return [oid for oid, kind in checked if kind != "missing"]
+    def underivable(self) -> Iterator[tuple[str, str, str]]:
+        """As of a store. Raises `CorruptObject` first if the map is not as it was written."""
+        self._refresh()
+        self.map.check()
+        place = (0, 0)
+        while True:
+            rows, place = self.map.page(place, ROWS_AT_ONCE)
+            if not rows:
+                return
+            read = self._objects.read([row[0] for row in rows])
+            for (oid, kind, role, _, _, found), content in zip(rows, read, strict=True):
+                if role == WRITTEN:
+                    continue
+                if content is None:
+                    yield "missing", f"git has lost {oid}, which it is derived from", found
+                    continue
+                made = self.map.derive(oid, *content)
+                if content[0] != kind or bytes.fromhex(found) not in dict(made):
+                    yield "corrupt", f"it is not what is derived from git's {oid}", found
 
     def ids_with_prefix(self, hex_prefix: str, kind: int) -> list[bytes]:
         """As of a store, for what is derived."""
@@ -109,6 +119,16 @@ class Derived:
         low = bytes.fromhex(hex_prefix.ljust(64, "0"))
         high = bytes.fromhex(hex_prefix.ljust(64, "f"))
         return self.map.ids_between(low, high, kind)
+
+    def head(self) -> str | None:
+        """The branch that git's HEAD names, be it unborn or not; read without git."""
+        try:
+            with open(os.path.join(self._directory, "HEAD"), encoding="utf-8") as file:
+                name = file.readline().strip()
+        except (OSError, UnicodeDecodeError):
+            return None
+        mark = "ref: refs/heads/"
+        return name.removeprefix(mark) if name.startswith(mark) else None
 
     def _age(self) -> int:
         try:

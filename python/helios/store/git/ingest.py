@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from helios._core import GitIngest, GitMap
-from helios.store.git.objects import CACHE, stream
+from helios.store.git.objects import CACHE, CHECK, stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 BLOB, TREE, COMMIT = 1, 2, 3
 ALONE_BYTES_MAX = 1 << 16
 """Shorter lists of blobs are read by one process."""
-CHECK = "--batch-check=%(objectname) %(objecttype)"
 
 
 def everything(map: GitMap, git: Git) -> int:

@@ -61,6 +61,9 @@ struct Kept {
 pub struct Collection {
     engine: Arc<Engine>,
     live: LiveSet,
+    /// Whether there may be objects that are derived: below one of those nothing is looked at,
+    /// because who keeps what it is derived from keeps all that it leads to.
+    derives: bool,
     /// Chunks of chunked blobs.
     chunked: IdMap<Vec<Id>>,
     young: Vec<Id>,
@@ -100,10 +103,12 @@ impl Collection {
             }
         }
         let dropped = engine.all_dropped()?;
+        let derives = engine.derives()?;
         let dead_path = scratch.as_ref().map(|directory| directory.join("dead.tmp"));
         Ok(Collection {
             engine,
             live: LiveSet::new(memory_bytes, scratch),
+            derives,
             chunked: IdMap::default(),
             young: Vec::new(),
             kept: IdMap::default(),
@@ -159,12 +164,17 @@ impl Collection {
         retention: Option<&Retention>,
         protects_history: bool,
     ) -> Result<()> {
+        if self.is_closed(&head)? {
+            return Ok(());
+        }
         let kept = &mut self.kept;
         let follows = match retention {
             Some(_) => 0,
             None => 1 + u8::from(protects_history),
         };
-        retention::walk(&self.engine, head, retention, &self.dropped, &mut |id, time_us| {
+        let (derives, engine) = (self.derives, &self.engine);
+        let is_closed = |id: &Id| Ok(derives && engine.closed(&[*id])?.contains(&true));
+        retention::walk(engine, head, retention, &self.dropped, &is_closed, &mut |id, time_us| {
             let is_protected = protects_history || id == head;
             let entry =
                 kept.entry(id).or_insert(Kept { time_us, is_protected: false, followed: 0 });
@@ -186,13 +196,18 @@ impl Collection {
                 return Ok(());
             }
         }
+        if self.is_closed(&id)? {
+            return Ok(());
+        }
         match self.engine.snapshot(&id) {
             Err(Error::ObjectNotFound { .. } | Error::Collected { .. }) => return Ok(()),
             Err(Error::NotASnapshot { .. }) => return Ok(()),
             found => drop(found?),
         }
         let kept = &mut self.kept;
-        retention::walk(&self.engine, id, retention, &self.dropped, &mut |found, time_us| {
+        let (derives, engine) = (self.derives, &self.engine);
+        let is_closed = |id: &Id| Ok(derives && engine.closed(&[*id])?.contains(&true));
+        retention::walk(engine, id, retention, &self.dropped, &is_closed, &mut |found, time_us| {
             let is_new = !kept.contains_key(&found);
             let entry =
                 kept.entry(found).or_insert(Kept { time_us, is_protected: false, followed: 0 });
@@ -276,12 +291,25 @@ impl Collection {
         Ok(true)
     }
 
+    fn is_closed(&self, id: &Id) -> Result<bool> {
+        Ok(self.derives && self.engine.closed(std::slice::from_ref(id))?.contains(&true))
+    }
+
+    /// Which of these objects are to be looked into: those that are not closed.
+    fn open_ones(&self, ids: Vec<Id>) -> Result<Vec<Id>> {
+        if !self.derives {
+            return Ok(ids);
+        }
+        let closed = self.engine.closed(&ids)?;
+        Ok(ids.into_iter().zip(closed).filter(|(_, closed)| !closed).map(|(id, _)| id).collect())
+    }
+
     fn mark_blobs(&mut self, ids: &[Id]) -> Result<()> {
         ids.iter().try_for_each(|id| self.mark_one(*id).map(drop))
     }
 
     fn mark_snapshot(&mut self, id: Id) -> Result<()> {
-        if !self.mark_one(id)? {
+        if !self.mark_one(id)? || self.is_closed(&id)? {
             return Ok(());
         }
         let snapshot = self.engine.stored_snapshot(&id)?;
@@ -292,19 +320,21 @@ impl Collection {
     fn mark_tree(&mut self, root: Id) -> Result<()> {
         let engine = Arc::clone(&self.engine);
         let mut waiting = Vec::new();
-        if self.mark_one(root)? {
+        if self.mark_one(root)? && !self.is_closed(&root)? {
             waiting.push(root);
         }
         while !waiting.is_empty() {
             let batch = waiting.split_off(waiting.len().saturating_sub(BATCH));
+            let mut below = Vec::new();
             for (id, object) in batch.iter().zip(engine.objects(&batch)?) {
                 let node = Node::decode(*id, &object).map_err(|error| error.in_object(id))?;
                 for link in node.links()? {
                     if self.mark_one(link.id)? && link.kind == Kind::Tree {
-                        waiting.push(link.id);
+                        below.push(link.id);
                     }
                 }
             }
+            waiting.extend(self.open_ones(below)?);
         }
         Ok(())
     }
@@ -391,7 +421,7 @@ impl Collection {
     fn on_live_base(&self, id: &Id, spliced: &Record<'_>) -> Result<Option<Vec<u8>>> {
         let engine = &self.engine;
         let mut base = spliced.splice().map_err(|error| error.in_object(id))?.base;
-        if self.live.contains(&base)? {
+        if self.live.contains(&base)? || self.is_closed(&base)? {
             return Ok(None);
         }
         // The nearest base of its bases that is live: all rewritten splices point the same way, so
@@ -543,7 +573,7 @@ impl Collection {
     /// damage, which gc must not make look like its own work.
     fn find_ends(&mut self) -> Result<()> {
         for id in std::mem::take(&mut self.parents) {
-            if self.ends.contains_key(&id) || self.live.contains(&id)? {
+            if self.ends.contains_key(&id) || self.live.contains(&id)? || self.is_closed(&id)? {
                 continue;
             }
             let is_doomed = match &self.dead {
@@ -576,7 +606,7 @@ impl Collection {
                     Err(error) => return Err(error),
                 },
             };
-            if self.live.contains(&next)? {
+            if self.live.contains(&next)? || self.is_closed(&next)? {
                 return Ok(next);
             }
             at = next;

@@ -47,12 +47,14 @@ impl Buckets {
 
 /// Calls `keep` with what is kept of the history of `head`, newest first; all of it without a
 /// policy. Where `keep` says no, the history is known already, and it is not followed further.
+/// It is not followed into what `is_closed` either, which somebody else keeps.
 /// What was `dropped` is passed over, although a gc that was killed may have left some of it.
 pub fn walk(
     engine: &Engine,
     head: Id,
     retention: Option<&Retention>,
     dropped: &IdMap<Id>,
+    is_closed: &dyn Fn(&Id) -> Result<bool>,
     keep: &mut dyn FnMut(Id, i64) -> bool,
 ) -> Result<()> {
     let mut seen = IdSet::default();
@@ -86,7 +88,7 @@ pub fn walk(
                 Some(next) => *next,
                 None => parent,
             };
-            if seen.insert(parent) {
+            if seen.insert(parent) && !is_closed(&parent)? {
                 let snapshot = engine.stored_snapshot(&parent)?;
                 queue.push((snapshot.time_us, parent, snapshot.parents));
             }

@@ -495,7 +495,7 @@ impl Engine {
     /// A record as L2 has it.
     pub(super) fn stored_record(&self, id: &Id) -> Result<Option<Vec<u8>>> {
         match &self.store {
-            Some(store) => Ok(store.records(std::slice::from_ref(id))?.pop().flatten()),
+            Some(store) => Ok(store.stored(std::slice::from_ref(id))?.pop().flatten()),
             None => Ok(None),
         }
     }
