@@ -16,7 +16,7 @@ XDG_CONFIG_HOME       where git's `git/config` and `git/ignore` are; `~/.config`
 GIT_CONFIG_GLOBAL     read instead of git's two personal configuration files
 ====================  ==========================================================================
 
-git itself is never run. An empty variable counts as not set.
+An empty variable counts as not set. Where git is run, it reads what is its own.
 """
 
 from __future__ import annotations
