@@ -13,6 +13,7 @@ mod entry;
 mod errors;
 mod gc;
 mod graph;
+mod maintenance;
 mod merge;
 mod snapshot;
 mod store;
