@@ -12,7 +12,7 @@ pub struct Lock {
     process: u32,
 }
 
-/// How often a lock is asked for before sleeping: for some milliseconds where others run in between,
+/// How often a lock is asked for before sleeping: for some milliseconds where others run meanwhile,
 /// its holder among them, and for less than one where nobody else wants the processor. With eight
 /// writers on two processors this doubled the commits of all.
 const ATTEMPTS: usize = 300;
