@@ -28,6 +28,7 @@ COMMANDS = {
     "verify": "check all that is stored, and repair it",
     "gc": "drop history that the policy does not keep, and free its space",
     "maintenance": "move the journal into the L2 store",
+    "benchmark": "measure speed and size beside git and other peers",
     "completion": "print a completion script for a shell",
 }
 
