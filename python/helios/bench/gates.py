@@ -24,7 +24,7 @@ from helios.bench.committer import TIME_US, Committer, committer, maintain, on_c
 from helios.bench.corpus import Edits, Writer, tiny_files
 from helios.bench.evidence import Evidence, checkout, evidence
 from helios.bench.figure import GIT, HELIOS, Figure, Measured, Result, Unmeasurable
-from helios.bench.inference import Interval, available, ratio_of, slope_of
+from helios.bench.inference import Interval, analyse, available, ratio_of, slope_of
 from helios.bench.latencies import NS_PER_US, Series, statistic_of
 from helios.bench.peers.git import Git
 from helios.bench.run import measure
@@ -170,7 +170,7 @@ def io_reduction(gate: Gate, bench: Workbench) -> Judged:
     )
     figure = Figure(gate.name, "B", lambda _: measured)
     measured = Measured.of("mean", {HELIOS: helios, GIT: git}, notes, (chart,))
-    result = Result(figure, measured, 0.0)
+    result = Result(figure, measured, 0.0, analysis=analyse(measured, bench.seed))
     if ratio.interval is None:
         return gate.judged(shown, Word.UNKNOWN, *notes, _no_interval(), result=result)
     interval = Interval(100 * (1 - ratio.interval.high), 100 * (1 - ratio.interval.low))

@@ -305,7 +305,10 @@ def _chart(chart: dict[str, Any]) -> str:
             dots=len(next(iter(series.values()), [])) <= 2 * svg.TICKS,
         )
         key = _key(series, chart["bands"])
-    return f"<figure><figcaption>{escape(chart['title'])}</figcaption>{key}{drawing}</figure>"
+    title = escape(chart["title"])
+    if chart["kind"] == "bars" and chart["log_y"]:
+        title += " (logarithmic scale)"
+    return f"<figure><figcaption>{title}</figcaption>{key}{drawing}</figure>"
 
 
 def _about(data: dict[str, Any]) -> Iterator[str]:

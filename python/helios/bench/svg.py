@@ -9,7 +9,7 @@ from html import escape
 from helios.bench.chart import Point
 
 WIDTH, HEIGHT = 620, 300
-LEFT, RIGHT, TOP, BOTTOM = 66, 14, 12, 44
+LEFT, RIGHT, TOP, BOTTOM = 66, 28, 12, 44
 BAR_HEIGHT, BAR_LEFT = 26, 190
 # Okabe and Ito's palette: told apart by people who do not see all colours.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")
