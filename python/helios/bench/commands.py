@@ -26,9 +26,14 @@ BARE = "python -c pass"
 
 
 def interleaved(count: int, works: dict[str, Callable[[], float]]) -> dict[str, Series]:
-    """What each measures, taking turns `count` times; who begins a turn changes."""
+    """What each measures, taking turns `count` times; who begins a turn changes.
+
+    A turn before that warms up, and is not counted.
+    """
     samples: dict[str, Series] = {name: [[]] for name in works}
     order = list(works)
+    for work in works.values():
+        work()
     for _ in range(count):
         for name in order:
             samples[name][0].append(works[name]())
@@ -106,18 +111,28 @@ def small_commit(bench: Workbench) -> Measured:
     commit = programs.helios_cli("commit", "-m", "x")
     script = programs.git_script("add -A", "commit -q -m x")
 
+    changed: dict[Path, dict[str, bytes]] = {of_helios: {}, of_git: {}}
+
     def changing(root: Path, command: list[str]) -> Callable[[], float]:
         edits = Edits(f"{bench.seed} small", bench.corpus.contents)
 
         def work() -> float:
             path, content = next(edits)
+            changed[root][path] = content
             (root / path).write_bytes(content)
             return programs.seconds(command, root) * MS
 
         return work
 
     works = {HELIOS: changing(of_helios, commit), GIT: changing(of_git, script)}
-    return Measured.of("p50", interleaved(bench.sizes.small_commits, works))
+    samples = interleaved(bench.sizes.small_commits, works)
+    with Repository.open(of_helios) as repository:
+        vst = repository.vst("main")
+        if any(vst.read(path) != content for path, content in changed[of_helios].items()):
+            raise AssertionError("helios-cli has not committed a change")
+    if programs.run(programs.git("status", "--short"), of_git):
+        raise AssertionError("git has not committed a change")
+    return Measured.of("p50", samples)
 
 
 def _start_up(bench: Workbench) -> Callable[[], float]:
@@ -161,9 +176,11 @@ def materialize(bench: Workbench) -> Measured:
     of_helios, _ = _committed(bench)
     source = bench.corpus.write_to(bench.fresh("source"))
     trees = set()
+    outs = []
 
     def by_helios() -> float:
         out = bench.fresh("materialized")
+        outs.append(out)
         with Repository.open(of_helios) as repository:
             snapshot = repository.snapshot("main")
             trees.add(snapshot.tree_id)
@@ -177,6 +194,11 @@ def materialize(bench: Workbench) -> Measured:
     measured = _beside_floors(bench, bench.sizes.checkouts, works, create)
     [tree] = trees
     bench.record("materialized", tree)
+    # Another figure may have committed changes meanwhile: the snapshot says what must be there.
+    with Repository.open(of_helios) as repository:
+        vst = repository.vst("main")
+        if any((outs[-1] / path).read_bytes() != vst.read(path) for path in vst.walk()):
+            raise AssertionError("what was materialized is not what was committed")
     return measured
 
 
@@ -215,8 +237,6 @@ def version(bench: Workbench) -> Measured:
         HELIOS: _start_up(bench),
         BARE: lambda: programs.seconds(python, bench.directory) * MS,
     }
-    # The first of each reads from disk, and compiles.
-    interleaved(1, works)
     return Measured.of("p50", interleaved(bench.sizes.starts, works))
 
 
