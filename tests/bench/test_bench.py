@@ -248,7 +248,7 @@ def test_no_verdict_is_given_on_what_was_timed_while_it_was_noisy() -> None:
     assert replace(timed, noise=NOISY).must is Verdict.REFUSED
     assert counted_bytes.must is Verdict.MET
     said = "\n".join(report.lines_of(replace(timed, noise=NOISY)))
-    assert "other processes 60% of the processors (at most 15)" in said
+    assert "other processes 60.0% of the processors (at most 15)" in said
 
 
 def test_an_interrupted_run_keeps_what_it_has_and_says_so(tmp_path: Path) -> None:

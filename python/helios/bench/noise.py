@@ -51,8 +51,8 @@ class Noise:
         """What is above its bound, in words; nothing if a verdict can be given."""
         bounds = (
             (self.steal_percent, STEAL_PERCENT_MAX, "steal time {:.1f}%"),
-            (self.others_percent, OTHERS_PERCENT_MAX, "other processes {:.0f}% of the processors"),
-            (self.drift_percent, DRIFT_PERCENT_MAX, "the fixed loop drifted by {:.0f}%"),
+            (self.others_percent, OTHERS_PERCENT_MAX, "other processes {:.1f}% of the processors"),
+            (self.drift_percent, DRIFT_PERCENT_MAX, "the fixed loop drifted by {:.1f}%"),
             (self.spread, SPREAD_MAX, "the fixed loop's p95 is {:.2f} x its median"),
         )
         return [

@@ -194,7 +194,7 @@ def _figure(figure: dict[str, Any]) -> Iterator[str]:
     for word in ("unknown", "failure"):
         if figure[word]:
             yield f"<p>{badge('unknown')} {escape(figure[word])}</p>"
-    if figure["refusal"]:
+    if figure["refusal"] and (figure["must"] or figure["aim"]):
         said = f"no verdict, the machine was too noisy: {figure['refusal']}"
         yield f"<p>{badge('refused')} {escape(said)}</p>"
     samples: dict[str, Series] = figure["samples"]

@@ -77,7 +77,7 @@ def lines_of(result: Result) -> Iterator[str]:
         yield from (f"    {line}" for line in analysed(result.analysis, measured.statistic, unit))
     for note in measured.notes if measured else ():
         yield f"    {note}"
-    if result.refusal:
+    if result.refusal and (figure.must or figure.aim):
         yield f"    no verdict, the machine was too noisy: {result.refusal}"
 
 
