@@ -124,7 +124,8 @@ def _measure(context: Context, settings: Settings, words: list[str]) -> int:
             worse = comparison.worse
             _line(context, "")
             _lines(context, lines_of_comparison(comparison))
-    _write(context, data)
+        # Before the files are deleted, which may take long.
+        _write(context, data)
     if done.partial:
         raise KeyboardInterrupt
     return 0 if done.passed and not worse else 1
@@ -137,11 +138,11 @@ def _phase0(context: Context, settings: Settings) -> int:
 
     needed = PHASE0_BYTES if not settings.smoke else PHASE0_BYTES // 100
     with workbench(settings, needed, _progress(context)) as bench:
-        _lines(context, verdicts.lines_of_header(bench, _load()))
+        load_before = _load()
+        _lines(context, verdicts.lines_of_header(bench, load_before))
         done = validate(bench, lambda one: _lines(context, verdicts.lines_of(one)))
         _lines(context, verdicts.lines_of_end(done))
-        data = verdicts.as_data(bench, done, _load())
-    _write(context, data)
+        _write(context, verdicts.as_data(bench, done, load_before))
     if done.partial:
         raise KeyboardInterrupt
     return 0 if done.go else 1
