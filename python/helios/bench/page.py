@@ -63,11 +63,11 @@ margin:0 .3em 0 .9em}.notes{color:#57606a;font-size:.9em;margin:.3em 0;padding-l
 .small{color:#57606a;font-size:.9em}
 """
 METHOD = """\
-<p class="small">All that is compared was measured in turns, in one run, after a warm-up. Values are
-of all samples: none was removed, and percentiles are nearest ranks, not of buckets. Intervals have
-95% confidence, by a bootstrap of blocks of neighbouring samples. A ratio below 1 means that Helios
-took less. No verdict is given on what was timed while the machine was noisier than a fixed bound.
-docs/BENCHMARKS.md tells the rest.</p>"""
+<p class="small">All that is compared was measured in one run, latencies in turns and after a
+warm-up. Values are of all samples: none was removed, and percentiles are nearest ranks, not of
+buckets. Intervals have 95% confidence, by a bootstrap of blocks of neighbouring samples. A ratio
+below 1 means that Helios took less. No verdict is given on what was timed while the machine was
+noisier than a fixed bound. docs/BENCHMARKS.md tells the rest.</p>"""
 
 
 def page(data: dict[str, Any]) -> str:
