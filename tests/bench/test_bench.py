@@ -28,7 +28,7 @@ from helios.bench.figure import (
     Verdict,
 )
 from helios.bench.latencies import Rounds, percentile, statistic_of
-from helios.bench.noise import Noise
+from helios.bench.noise import Listening, Noise
 from helios.bench.run import Settings, measure, run, workbench
 from helios.bench.run import names as names_of
 from helios.bench.suites import SUITES, chosen
@@ -277,3 +277,12 @@ def test_too_small_a_disk_is_said_before_anything_is_written(tmp_path: Path) -> 
     ):
         pytest.fail("it was begun")
     assert not list(tmp_path.iterdir())
+
+
+def test_others_at_work_are_heard_however_short_the_figure_is() -> None:
+    if not Path("/proc/stat").exists():
+        pytest.skip("this system does not tell")
+    noise = Listening(0.2).end()
+    assert noise.steal_percent is not None
+    assert noise.others_percent is not None
+    assert 0 <= noise.others_percent <= 100
