@@ -19,11 +19,11 @@ RUST_SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml 2>/dev/null
 	Cargo.toml Cargo.lock
 PYTHON_SOURCES := $(shell find python -name '*.py' 2>/dev/null)
 
-.PHONY: help setup run test test-rust test-python cover lint lint-rust fmt bench fuzz \
-	licenses sbom audit hooks lock clean
+.PHONY: help setup run test test-rust test-python cover lint lint-rust fmt bench \
+	benchmark-phase0 benchmark fuzz licenses sbom audit hooks lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' Makefile
 
 setup: $(VENV)/.bytecode ## Install what Helios needs into .venv and build the Rust core
 	@echo 'setup: ready; the commands are in $(BIN)'
@@ -81,9 +81,14 @@ fmt: $(VENV)/.packages ## Format the sources
 	$(BIN)/ruff format --quiet .
 	cargo fmt --all
 
-bench: setup ## Measure what README and docs/BENCHMARKS.md state; BENCH=--quick for its options
+bench: benchmark ## Measure what docs/BENCHMARKS.md states; BENCH='SUITE... --json FILE' for options
+
+benchmark-phase0: BENCH += --phase0-validation
+benchmark-phase0: benchmark ## Judge the go/no-go gates, in under five minutes
+
+benchmark: setup
 	@cargo build --quiet --release --locked -p helios-core --example floor
-	@$(BIN)/python -m helios.bench \
+	@$(BIN)/helios-cli benchmark \
 		--floor "$${CARGO_TARGET_DIR:-target}/release/examples/floor" $(BENCH)
 
 fuzz: $(VENV)/.toolchain ## Run each fuzz target for FUZZ_SECONDS (60)
@@ -108,7 +113,7 @@ lock: $(VENV)/.toolchain ## Write requirements-dev.lock and Cargo.lock anew
 		'pip-tools>=7.5,<8'
 	CUSTOM_COMPILE_COMMAND='make lock' $(VENV)/lock/bin/pip-compile --quiet --upgrade \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras \
-		--all-build-deps --extra dev --output-file requirements-dev.lock pyproject.toml
+		--all-build-deps --extra bench --extra dev --output-file requirements-dev.lock pyproject.toml
 	cargo update --workspace
 
 clean: ## Delete what was built; .venv too

@@ -73,6 +73,7 @@ class Session:
         text = re.sub(r"just now|\d+ seconds? ago", "just now", text)
         # A frame of the journal also holds the name of the machine.
         text = re.sub(r"[\d.]+ \w+ written in", "SIZE written in", text)
+        text = re.sub(r"The repository: .+ -> (about )?.+", r"The repository: SIZE -> \1SIZE", text)
         return re.sub(r"[\d.]+ (?:us|ms|s)\b", "DURATION", text)
 
 

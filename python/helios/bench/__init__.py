@@ -1,4 +1,4 @@
-"""The benchmark: `make bench`, or `python -m helios.bench`.
+"""The benchmark: `helios-cli benchmark`, which `make bench` calls.
 
 Each figure is printed beside what it must be and should be, and beside its floor (what the machine
 takes for the same work with nothing around it) and git's figure, all measured in the same run and

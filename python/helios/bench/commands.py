@@ -9,12 +9,12 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from statistics import median
 
 from helios import Repository
+from helios.bench.committer import maintain
 from helios.bench.corpus import Corpus, Edits
-from helios.bench.figure import FLOOR, GIT, Figure, Limit, Measured, Unmeasurable
-from helios.bench.latencies import seconds_of
+from helios.bench.figure import FLOOR, GIT, HELIOS, Figure, Limit, Measured, Unmeasurable
+from helios.bench.latencies import Series, seconds_of, statistic_of
 from helios.bench.machine import cores
 from helios.bench.stream import write_stream
 from helios.bench.workbench import Workbench
@@ -25,19 +25,20 @@ START_UP = "start-up"
 BARE = "python -c pass"
 
 
-def interleaved(count: int, works: dict[str, Callable[[], float]]) -> dict[str, float]:
-    """The medians of what each measures, taking turns `count` times."""
-    samples: dict[str, list[float]] = {name: [] for name in works}
+def interleaved(count: int, works: dict[str, Callable[[], float]]) -> dict[str, Series]:
+    """What each measures, taking turns `count` times; who begins a turn changes.
+
+    A turn before that warms up, and is not counted.
+    """
+    samples: dict[str, Series] = {name: [[]] for name in works}
+    order = list(works)
+    for work in works.values():
+        work()
     for _ in range(count):
-        for name, work in works.items():
-            samples[name].append(work())
-    return {name: median(values) for name, values in samples.items()}
-
-
-def _measured(medians: dict[str, float], notes: tuple[str, ...] = ()) -> Measured:
-    """Milliseconds; the first is the figure, the others are references."""
-    (_, value), *references = medians.items()
-    return Measured(value, dict(references), notes)
+        for name in order:
+            samples[name][0].append(works[name]())
+        order.append(order.pop(0))
+    return samples
 
 
 def _beside_floors(
@@ -46,16 +47,20 @@ def _beside_floors(
     works: dict[str, Callable[[], float]],
     floor: Callable[[int], float],
 ) -> Measured:
-    """As `_measured`; `floor` measures with a number of threads, and the best number counts."""
+    """Milliseconds, in turns; `floor` measures with so many threads, and the best number counts."""
     floors = {f"floor, {n} threads": partial(floor, n) for n in sorted({1, cores()})}
     try:
         bench.programs.require_floor()
     except Unmeasurable as reason:
-        return _measured(interleaved(count, works), (f"floor unknown: {reason}",))
-    medians = interleaved(count, works | floors)
-    each = {name: medians.pop(name) for name in floors}
-    medians[FLOOR] = min(each.values())
-    return _measured(medians, (", ".join(f"{name}: {ms:.1f} ms" for name, ms in each.items()),))
+        notes = (f"floor unknown: {reason}",)
+        return Measured.of("p50", interleaved(count, works), notes)
+    samples = interleaved(count, works | floors)
+    each = {name: statistic_of(samples[name], "p50") for name in floors}
+    best = min(each, key=lambda name: each[name])
+    of_floors = {name: samples.pop(name) for name in floors}
+    samples[FLOOR] = of_floors[best]
+    notes = (", ".join(f"{name}: {ms:.1f} ms" for name, ms in each.items()),)
+    return Measured.of("p50", samples, notes)
 
 
 def _committed(bench: Workbench) -> tuple[Path, Path]:
@@ -91,11 +96,12 @@ def first_commit(bench: Workbench) -> Measured:
         script = programs.git_script("init -q", "add -A", "commit -q -m x")
         return programs.seconds(script, root) * MS
 
-    medians = interleaved(bench.sizes.first_commits, {"helios": by_helios, GIT: by_git})
+    samples = interleaved(bench.sizes.first_commits, {HELIOS: by_helios, GIT: by_git})
     if len(set(trees)) != 1:
         raise AssertionError(f"the same files made different trees: {trees}")
     bench.record("tree of the first commit", trees[0])
-    return _measured(medians, (f"{len(bench.corpus)} files, {bench.corpus.size} B",))
+    notes = (f"{len(bench.corpus)} files, {bench.corpus.size} B",)
+    return Measured.of("p50", samples, notes)
 
 
 def small_commit(bench: Workbench) -> Measured:
@@ -105,22 +111,28 @@ def small_commit(bench: Workbench) -> Measured:
     commit = programs.helios_cli("commit", "-m", "x")
     script = programs.git_script("add -A", "commit -q -m x")
 
+    changed: dict[Path, dict[str, bytes]] = {of_helios: {}, of_git: {}}
+
     def changing(root: Path, command: list[str]) -> Callable[[], float]:
         edits = Edits(f"{bench.seed} small", bench.corpus.contents)
 
         def work() -> float:
             path, content = next(edits)
+            changed[root][path] = content
             (root / path).write_bytes(content)
             return programs.seconds(command, root) * MS
 
         return work
 
-    return _measured(
-        interleaved(
-            bench.sizes.small_commits,
-            {"helios": changing(of_helios, commit), GIT: changing(of_git, script)},
-        )
-    )
+    works = {HELIOS: changing(of_helios, commit), GIT: changing(of_git, script)}
+    samples = interleaved(bench.sizes.small_commits, works)
+    with Repository.open(of_helios) as repository:
+        vst = repository.vst("main")
+        if any(vst.read(path) != content for path, content in changed[of_helios].items()):
+            raise AssertionError("helios-cli has not committed a change")
+    if programs.run(programs.git("status", "--short"), of_git):
+        raise AssertionError("git has not committed a change")
+    return Measured.of("p50", samples)
 
 
 def _start_up(bench: Workbench) -> Callable[[], float]:
@@ -148,7 +160,7 @@ def status(bench: Workbench) -> Measured:
         # The first one may refresh its index.
         programs.run(command, root)
     works = {
-        "helios": lambda: programs.seconds(by_helios, root) * MS,
+        HELIOS: lambda: programs.seconds(by_helios, root) * MS,
         GIT: lambda: programs.seconds(by_git, root) * MS,
         START_UP: _start_up(bench),
     }
@@ -164,9 +176,11 @@ def materialize(bench: Workbench) -> Measured:
     of_helios, _ = _committed(bench)
     source = bench.corpus.write_to(bench.fresh("source"))
     trees = set()
+    outs = []
 
     def by_helios() -> float:
         out = bench.fresh("materialized")
+        outs.append(out)
         with Repository.open(of_helios) as repository:
             snapshot = repository.snapshot("main")
             trees.add(snapshot.tree_id)
@@ -176,10 +190,15 @@ def materialize(bench: Workbench) -> Measured:
         out = bench.fresh("created")
         return bench.programs.floor_ns("create", source, out, threads)[0] / NS_PER_MS
 
-    works = {"helios": by_helios, GIT: _checkout(bench)}
+    works = {HELIOS: by_helios, GIT: _checkout(bench)}
     measured = _beside_floors(bench, bench.sizes.checkouts, works, create)
     [tree] = trees
     bench.record("materialized", tree)
+    # Another figure may have committed changes meanwhile: the snapshot says what must be there.
+    with Repository.open(of_helios) as repository:
+        vst = repository.vst("main")
+        if any((outs[-1] / path).read_bytes() != vst.read(path) for path in vst.walk()):
+            raise AssertionError("what was materialized is not what was committed")
     return measured
 
 
@@ -192,9 +211,8 @@ def materialize_command(bench: Workbench) -> Measured:
         command = programs.helios_cli("materialize", "main", str(bench.fresh("materialized")))
         return programs.seconds(command, of_helios) * MS
 
-    return _measured(
-        interleaved(bench.sizes.checkouts, {"helios": by_helios, GIT: _checkout(bench)})
-    )
+    works = {HELIOS: by_helios, GIT: _checkout(bench)}
+    return Measured.of("p50", interleaved(bench.sizes.checkouts, works))
 
 
 def _checkout(bench: Workbench) -> Callable[[], float]:
@@ -216,12 +234,10 @@ def version(bench: Workbench) -> Measured:
     programs = bench.programs
     python = programs.python("-c", "pass")
     works = {
-        "helios": _start_up(bench),
+        HELIOS: _start_up(bench),
         BARE: lambda: programs.seconds(python, bench.directory) * MS,
     }
-    # The first of each reads from disk, and compiles.
-    interleaved(1, works)
-    return _measured(interleaved(bench.sizes.starts, works))
+    return Measured.of("p50", interleaved(bench.sizes.starts, works))
 
 
 def branches(bench: Workbench) -> Measured:
@@ -234,7 +250,7 @@ def branches(bench: Workbench) -> Measured:
             vst["a"] = "a"
         for name in names:
             vst.fork(name).commit(name)
-        repository.maintenance()
+        maintain(bench, repository)
     of_git = bench.fresh("branches-git")
     of_git.mkdir()
     programs.run(programs.git_script("init -q", "commit -q --allow-empty -m base"), of_git)
@@ -248,18 +264,20 @@ def branches(bench: Workbench) -> Measured:
     if names[0] not in shown[1] or len(programs.run(by_git, of_git).splitlines()) != count + 1:
         raise AssertionError("the branches that were made are not listed")
     works = {
-        "helios": lambda: programs.seconds(by_helios, of_helios) * MS,
+        HELIOS: lambda: programs.seconds(by_helios, of_helios) * MS,
         GIT: lambda: programs.seconds(by_git, of_git) * MS,
     }
     notes = (f"{count} branches; helios-cli lists {len(shown)} lines, git all names",)
-    return _measured(interleaved(bench.sizes.starts, works), notes)
+    return Measured.of("p50", interleaved(bench.sizes.starts, works), notes)
 
 
-FIGURES = (
+COMMITS = (
     Figure("first helios-cli commit", "ms", first_commit, Limit(1, GIT), Limit(0.3, GIT)),
     Figure(
         "helios-cli commit after one change", "ms", small_commit, Limit(1, GIT), Limit(0.7, GIT)
     ),
+)
+STATUSES = (
     Figure(
         "helios-cli status, clean, 100,000 files",
         "ms",
@@ -267,8 +285,12 @@ FIGURES = (
         Limit(1, GIT),
         Limit(1.5, FLOOR, START_UP),
     ),
+    Figure("helios-cli --version", "ms", version, Limit(100), Limit(2, BARE)),
+)
+MATERIALIZED = (
     Figure("materialize, the call", "ms", materialize, Limit(1, GIT), Limit(1.15, FLOOR)),
     Figure("helios-cli materialize", "ms", materialize_command, Limit(1, GIT)),
+)
+BRANCHES = (
     Figure("helios-cli branch, 100,000 branches", "ms", branches, Limit(100), Limit(1, GIT)),
-    Figure("helios-cli --version", "ms", version, Limit(100), Limit(2, BARE)),
 )

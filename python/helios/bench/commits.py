@@ -11,7 +11,7 @@ from threading import Event, Thread
 from time import perf_counter
 
 from helios.bench.committer import maintain, on_corpus
-from helios.bench.figure import FLOOR, Figure, Limit, Measured, Unmeasurable
+from helios.bench.figure import FLOOR, HELIOS, Figure, Limit, Measured, Unmeasurable
 from helios.bench.latencies import NS_PER_US, Rounds, percentile
 from helios.bench.workbench import Workbench
 
@@ -68,8 +68,8 @@ def _beside_floor(bench: Workbench, *, busy: bool) -> Measured:
             commits.add(worker.run(sizes.commits))
     bench.record(f"commits{' beside a busy thread' if busy else ''}", worker.head)
     notes = [commits.describe(), missing or f"floor: {floor.describe()}"]
-    references = {} if missing else {FLOOR: floor.percentile_us(0.95)}
-    return Measured(commits.percentile_us(0.95), references, tuple(notes))
+    beside = {} if missing else {FLOOR: floor.us}
+    return Measured.of("p95", {HELIOS: commits.us, **beside}, tuple(notes))
 
 
 def alone(bench: Workbench) -> Measured:
@@ -116,23 +116,24 @@ def during_maintenance(bench: Workbench) -> Measured:
 
     enough = bench.sizes.maintained_commits
     commits = beside(commit, enough)
-    references = {}
+    samples = {}
     file = bench.fresh("floor")
     try:
         floor = beside(lambda: bench.programs.floor_ns("commit", file, COMMITS_A_PROCESS), enough)
-        references[FLOOR] = floor.pooled_us(0.999)
-        said = f"floor beside maintenance: {floor.describe()}, worst {floor.pooled_us(1):.0f} us"
+        samples[FLOOR] = floor.us
+        said = (
+            f"floor beside maintenance: {floor.describe()}, worst {floor.percentile_us(1):.0f} us"
+        )
     except Unmeasurable as reason:
         said = f"floor unknown: {reason}"
     maintain(bench, worker.repository)
     quiet = Rounds()
     quiet.add(worker.run(enough))
-    references["without maintenance"] = quiet.pooled_us(0.999)
-    return Measured(
-        commits.pooled_us(0.999),
-        references,
+    return Measured.of(
+        "p99.9",
+        {HELIOS: commits.us, **samples, "without maintenance": quiet.us},
         (
-            f"{commits.describe()}, worst {commits.pooled_us(1):.0f} us",
+            f"{commits.describe()}, worst {commits.percentile_us(1):.0f} us",
             (
                 f"{len(commits) - len(calm)} commits were interrupted by the scheduler; "
                 f"p99.9 of the others {percentile(calm, 0.999) / NS_PER_US:.1f} us"
@@ -143,8 +144,9 @@ def during_maintenance(bench: Workbench) -> Measured:
     )
 
 
+ALONE = Figure("commit p95", "us", alone, Limit(70), Limit(2.5, FLOOR))
 FIGURES = (
-    Figure("commit p95", "us", alone, Limit(70), Limit(2.5, FLOOR)),
+    ALONE,
     Figure(
         "commit p95, busy Python thread beside",
         "us",

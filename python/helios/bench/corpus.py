@@ -92,6 +92,14 @@ def write_files(directory: Path, contents: dict[str, bytes]) -> None:
             file.write(content)
 
 
+def tiny_files(count: int) -> dict[str, bytes]:
+    """Files of some bytes, 100 in a directory."""
+    return {
+        f"folder{number // 100:05d}/file{number:07d}.txt": b"%d\n" % number
+        for number in range(count)
+    }
+
+
 class Edits:
     """An endless sequence of edits: in each a line is inserted into one of the files."""
 

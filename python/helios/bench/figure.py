@@ -6,12 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
+from helios.bench.chart import Chart
+from helios.bench.latencies import Series, statistic_of
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from helios.bench.inference import Analysis
+    from helios.bench.noise import Noise
     from helios.bench.workbench import Workbench
 
+HELIOS = "helios"
 FLOOR = "floor"
 GIT = "git"
+TIMES = ("us", "ms", "s")
+"""Units of what is timed; what is counted does not depend on how busy the machine is."""
 
 
 class Unmeasurable(Exception):
@@ -24,6 +32,8 @@ class Verdict(Enum):
     MET = "met"
     MISSED = "missed"
     UNKNOWN = "unknown"
+    REFUSED = "refused"
+    """The machine was too noisy."""
     NONE = "-"
 
 
@@ -62,6 +72,26 @@ class Measured:
     value: float
     references: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    samples: dict[str, Series] = field(default_factory=dict)
+    """All samples that value and references come from, in the figure's unit, by who was measured;
+    what has no samples was counted or measured once."""
+    statistic: str = "p50"
+    """What value and references are of their samples."""
+    charts: tuple[Chart, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        statistic: str,
+        samples: dict[str, Series],
+        notes: tuple[str, ...] = (),
+        charts: tuple[Chart, ...] = (),
+        references: dict[str, float] | None = None,
+    ) -> Measured:
+        """The statistic of the samples of Helios; those of the others are its references."""
+        values = {name: statistic_of(series, statistic) for name, series in samples.items()}
+        value = values.pop(HELIOS)
+        return cls(value, values | (references or {}), notes, samples, statistic, charts)
 
 
 @dataclass(frozen=True)
@@ -86,6 +116,11 @@ class Result:
     """Why it could not be measured."""
     failure: str = ""
     """What went wrong, where it could have been measured."""
+    noise: Noise | None = None
+    """What disturbed the machine meanwhile, where somebody listened."""
+    analysis: Analysis | None = None
+    """What its samples allow to be said."""
+    suite: str = ""
 
     def verdict(self, limit: Limit | None) -> Verdict:
         """Whether `limit` is kept."""
@@ -96,7 +131,16 @@ class Result:
         bound = limit.bound(self.measured.references)
         if bound is None:
             return Verdict.UNKNOWN
+        if self.refusal:
+            return Verdict.REFUSED
         return Verdict.MET if self.measured.value < bound else Verdict.MISSED
+
+    @property
+    def refusal(self) -> str:
+        """Why no verdict can be given, if so: what is timed needs a quiet machine."""
+        if self.noise is None or self.figure.unit not in TIMES:
+            return ""
+        return "; ".join(self.noise.excess)
 
     @property
     def must(self) -> Verdict:

@@ -21,6 +21,11 @@ def describe() -> str:
     return ", ".join(part for part in parts if part)
 
 
+def kind() -> str:
+    """What machines have in common whose figures may be compared: processor and cores."""
+    return f"{_processor()}, {cores()} cores, {platform.machine()}, {platform.system()}"
+
+
 def cores() -> int:
     """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):

@@ -8,7 +8,7 @@ from helios import Repository
 from helios.bench.commands import interleaved
 from helios.bench.committer import TIME_US, committer, maintain
 from helios.bench.corpus import Corpus, Writer
-from helios.bench.figure import GIT, Figure, Limit, Measured
+from helios.bench.figure import GIT, HELIOS, Figure, Limit, Measured
 from helios.bench.latencies import seconds_of
 from helios.bench.stream import write_stream
 from helios.bench.workbench import Workbench
@@ -62,8 +62,8 @@ def merge(bench: Workbench) -> Measured:
         return elapsed * MS
 
     first = by_helios()
-    works = {"helios": by_helios, GIT: lambda: programs.seconds(by_git, root) * MS}
-    medians = interleaved(sizes.merges, works)
+    works = {HELIOS: by_helios, GIT: lambda: programs.seconds(by_git, root) * MS}
+    samples = interleaved(sizes.merges, works)
     merged = repository.merge(*BRANCHES).commit(time_us=TIME_US + 2)
     bench.record("merged", merged.tree_id)
     wanted = corpus.contents | changes["ours"] | changes["theirs"]
@@ -76,7 +76,7 @@ def merge(bench: Workbench) -> Measured:
         f"the first merge after opening the repository, from L2: {first:.1f} ms",
         f"{len(set(changed))} files changed, {len(both)} of them by both",
     )
-    return Measured(medians["helios"], {GIT: medians[GIT]}, notes)
+    return Measured.of("p50", samples, notes)
 
 
 def _git(bench: Workbench, corpus: Corpus, changes: dict[str, dict[str, bytes]]) -> Path:

@@ -15,12 +15,20 @@ def write_stream(path: Path, commits: list[dict[str, bytes]], parent: str = "") 
     with open(path, "xb") as file:
         for number, files in enumerate(commits):
             when = TIME_US // 1_000_000 + number
-            file.write(b"commit refs/heads/main\n")
-            file.write(f"committer bench <bench@localhost> {when} +0000\n".encode())
-            file.write(b"data 4\nedit\n")
-            if parent and not number:
-                file.write(f"from {parent}\n".encode())
-            for name, content in files.items():
-                file.write(f"M 100644 inline {name}\ndata {len(content)}\n".encode())
-                file.write(content + b"\n")
+            file.write(commit_of(files, when, "" if number else parent))
     return path
+
+
+def commit_of(files: dict[str, bytes], when: int, parent: str = "") -> bytes:
+    """One commit to `main`; its parent is the last of the stream, unless `parent` names another."""
+    parts = [
+        b"commit refs/heads/main\n",
+        f"committer bench <bench@localhost> {when} +0000\n".encode(),
+        b"data 4\nedit\n",
+    ]
+    if parent:
+        parts.append(f"from {parent}\n".encode())
+    for name, content in files.items():
+        parts.append(f"M 100644 inline {name}\ndata {len(content)}\n".encode())
+        parts.append(content + b"\n")
+    return b"".join(parts)

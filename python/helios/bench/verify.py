@@ -12,7 +12,8 @@ from time import perf_counter
 
 from helios import Repository
 from helios.bench.committer import committer, maintain
-from helios.bench.figure import FLOOR, Figure, Limit, Measured, Unmeasurable
+from helios.bench.figure import FLOOR, HELIOS, Figure, Limit, Measured, Unmeasurable
+from helios.bench.latencies import Series
 from helios.bench.machine import cores
 from helios.bench.workbench import Workbench
 
@@ -45,7 +46,7 @@ def large(bench: Workbench) -> Measured:
             objects = found.objects
             if not found.clean:
                 raise AssertionError(f"damage: {found.damage}")
-    references: dict[str, float] = {}
+    samples: dict[str, Series] = {HELIOS: [times]}
     notes = [f"{total} B in {objects} objects; {_speed(median(times))} of content"]
     for name, threads in ((FLOOR, cores()), (ONE_THREAD, 1)):
         try:
@@ -53,9 +54,11 @@ def large(bench: Workbench) -> Measured:
         except Unmeasurable as reason:
             notes.append(f"{name} unknown: {reason}")
             continue
-        references[name] = median(took) / NS_PER_MS * GIB / total
-        notes.append(f"BLAKE3 on {threads} of {cores()} threads: {_speed(references[name])}")
-    return Measured(median(times), references, tuple(notes))
+        samples[name] = [[each / NS_PER_MS * GIB / total for each in took]]
+        notes.append(
+            f"BLAKE3 on {threads} of {cores()} threads: {_speed(median(samples[name][0]))}"
+        )
+    return Measured.of("p50", samples, tuple(notes))
 
 
 def _speed(ms_per_gib: float) -> str:

@@ -83,7 +83,7 @@ def _git_commits(bench: Workbench, root: Path) -> float:
     """Commits edits with `git add -A` and `git commit`; bytes written per commit."""
     script = bench.programs.git_script("add -A", "commit -q -m edit")
     edits = Edits(f"{bench.seed} git", bench.corpus.contents)
-    asked = 0
+    asked = 0.0
     for _ in range(bench.sizes.git_commits):
         path, content = next(edits)
         (root / path).write_bytes(content)

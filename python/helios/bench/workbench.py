@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
@@ -55,9 +54,28 @@ class Sizes:
     merged_files: int = 100
     """Files that each of two branches changes, of `status_files`."""
     merges: int = 20
+    changes: int = 1
+    """Files that a commit changes, beside peers."""
+    turn_works: int = 1_500
+    """Pieces of work of a peer's turn, at most."""
+    turn_s: float = 0.6
+    """Seconds of a peer's turn, after which no further piece of work is begun."""
+    seconds: float = 12.0
+    """How long load is sustained."""
+    diffs: int = 200
+    switches: int = 10
+    switched_files: int = 10
+    sizes_max: int = 100_000
+    """The largest tree of those over which cost is shown."""
+    gate_branches: int = 400
+    sessions: int = 3
+    session_steps: int = 60
+    replayed: int = 200
+    listened_s: float = 0.2
+    """How long the noise is listened to before and after each figure."""
 
 
-QUICK = Sizes(
+SMOKE = Sizes(
     files=300,
     directories=10,
     rounds=2,
@@ -85,6 +103,18 @@ QUICK = Sizes(
     soak_kept=20,
     merged_files=10,
     merges=2,
+    turn_works=4,
+    turn_s=0.05,
+    seconds=0.3,
+    diffs=3,
+    switches=2,
+    switched_files=3,
+    sizes_max=1_000,
+    gate_branches=20,
+    sessions=1,
+    session_steps=12,
+    replayed=5,
+    listened_s=0.01,
 )
 """Smoke size: shows that each figure can be measured, and says nothing about speed."""
 
@@ -92,11 +122,27 @@ QUICK = Sizes(
 class Workbench:
     """What the figures of one run share. Close it to let go of repositories."""
 
-    def __init__(self, sizes: Sizes, seed: int, directory: Path, floor: Path | None) -> None:
-        """Works below `directory`, which exists; deletes nothing there."""
+    def __init__(
+        self,
+        sizes: Sizes,
+        seed: int,
+        directory: Path,
+        floor: Path | None,
+        peers: Collection[str] | None = None,
+        replay: Path | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        """Works below `directory`, which exists; deletes nothing there.
+
+        `peers` are those that are asked for, None for all; `replay` is a git repository whose
+        history is to be replayed; `say` takes progress.
+        """
         self.sizes = sizes
         self.seed = seed
         self.directory = directory
+        self.peers = peers
+        self.replay = replay
+        self.say = say or _unsaid
         self.programs = Programs(directory / "home", floor)
         self.open = ExitStack()
         self._made: dict[Hashable, object] = {}
@@ -128,10 +174,6 @@ class Workbench:
             "corpus", lambda: Corpus(f"{self.seed} corpus", sizes.files, sizes.directories)
         )
 
-    def say(self, text: str) -> None:
-        """Progress, on stderr."""
-        print(text, file=sys.stderr, flush=True)
-
     def record(self, name: str, content: str) -> None:
         """Remembers the id of what a figure made, which depends on the seed and sizes alone."""
         self._contents[name] = content
@@ -150,3 +192,7 @@ class Workbench:
     def close(self) -> None:
         """Closes the repositories."""
         self.open.close()
+
+
+def _unsaid(text: str) -> None:
+    del text

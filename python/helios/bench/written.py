@@ -20,11 +20,17 @@ class Written:
     """Bytes written by this process and the children that it has waited for (Linux proc(5)).
 
     `asked` is what was passed to write(2) and its kin; `dirtied` counts pages of 4 KiB, once each
-    until they reach the disk. A child counts as soon as it has been waited for.
+    until they reach the disk; `calls` counts write(2) and its kin. A child counts as soon as it has
+    been waited for.
     """
 
-    asked: int = 0
-    dirtied: int = 0
+    asked: float = 0
+    dirtied: float = 0
+    calls: float = 0
+
+    def per(self, count: int) -> Written:
+        """The same for each of so many."""
+        return Written(self.asked / count, self.dirtied / count, self.calls / count)
 
 
 def _counters() -> Written:
@@ -33,7 +39,7 @@ def _counters() -> Written:
     except OSError as error:
         raise Unmeasurable(f"this system does not count written bytes: {error}") from error
     values = dict(line.split(": ") for line in text.splitlines())
-    return Written(int(values["wchar"]), int(values["write_bytes"]))
+    return Written(int(values["wchar"]), int(values["write_bytes"]), int(values["syscw"]))
 
 
 @contextmanager
@@ -45,6 +51,7 @@ def counted() -> Iterator[Written]:
     after = _counters()
     written.asked = after.asked - before.asked
     written.dirtied = after.dirtied - before.dirtied
+    written.calls = after.calls - before.calls
 
 
 def at_device(directory: Path) -> int:

@@ -89,12 +89,15 @@ def parse(name: str, module: ModuleType, arguments: list[str]) -> Values:
     return Values(**found)
 
 
-def add_common(parser: Declarations) -> None:
-    """Declares the options for every command."""
+def add_common(parser: Declarations, module: ModuleType | None = None) -> None:
+    """Declares the options for every command, as `module` takes them."""
     parser.add_argument(
         "-C", dest="directories", metavar="DIR", action="append", help="run as if started in DIR"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    if getattr(module, "JSON_TAKES_FILE", False):
+        parser.add_argument("--json", metavar="FILE", help="write one JSON object there")
+    else:
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
         "-q", "--quiet", action="store_true", help="say nothing about success; no progress"
     )
@@ -116,7 +119,7 @@ def read(module: ModuleType, arguments: list[str]) -> dict[str, Any] | None:
     """The values of well-formed arguments; None for what argparse should look at."""
     declared = _Declared()
     module.add_arguments(declared)
-    add_common(declared)
+    add_common(declared, module)
     words: list[str] = []
     rest = iter(arguments)
     for argument in rest:

@@ -35,7 +35,7 @@ class Context:
         # As they were typed: for the operation log.
         self._words = words
         self.terminal = terminal
-        self.json: bool = arguments.json
+        self.json = bool(arguments.json)
         self.quiet: bool = arguments.quiet
         # Where the command runs, as `cd` with each `-C` in turn would have it.
         self.directory = os.path.join(os.getcwd(), *(arguments.directories or ()))

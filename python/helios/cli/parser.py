@@ -38,7 +38,7 @@ class Parser(argparse.ArgumentParser):
         )
         if module is not None:
             module.add_arguments(self)
-        add_common(self.add_argument_group("options for every command"))
+        add_common(self.add_argument_group("options for every command"), module)
 
     def error(self, message: str) -> NoReturn:
         """Raises `Usage` with the message and where to read on."""

@@ -37,6 +37,7 @@ COMMANDS = {
     "git status": "show what differs between branches and their git counterparts",
     "git commit": "make a snapshot a commit of the git checkout beside it",
     "git setup": "check that git finds Helios, and set what it needs",
+    "benchmark": "measure speed and size beside git and other peers",
     "completion": "print a completion script for a shell",
 }
 
