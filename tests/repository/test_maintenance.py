@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import subprocess
@@ -179,8 +180,8 @@ def test_a_run_that_is_killed_is_repeated_by_the_next(repo: Repository, place: P
     assert repo.damage == []
 
 
-def fill_past_the_bound(repo: Repository) -> None:
-    chance = random.Random(5)
+def fill_past_the_bound(repo: Repository, seed: int = 5) -> None:
+    chance = random.Random(seed)
     vst = repo.vst()
     for _ in range(12):
         vst["large"] = chance.randbytes(2 << 20)
@@ -194,6 +195,25 @@ def test_it_starts_by_itself_when_the_journal_is_long(repo: Repository, place: P
     with Repository.open(place, cache_bytes=0) as again:
         assert sum(len(again.read(snapshot, "large")) for snapshot in again.log()) == 12 * (2 << 20)
     assert repo.stats()["l2"]["objects"]
+
+
+def children() -> set[str]:
+    return {
+        child
+        for path in Path("/proc/self/task").glob("*/children")
+        for child in path.read_text().split()
+    }
+
+
+def test_one_of_many_writers_starts_it(repo: Repository, place: Path) -> None:
+    with open(place / ".helios" / "maintenance.lock", "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        of_other_tests = children()
+        fill_past_the_bound(repo)
+        assert len(journal_segments(place)) > 4
+        assert children() <= of_other_tests
+    fill_past_the_bound(repo, seed=6)
+    wait_until(lambda: "0000000000000001.journal" not in journal_segments(place), "maintenance")
 
 
 def test_nothing_is_imported_from_the_working_directory(

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
 use helios_core::engine::commit::{now_us, CommitOptions};
@@ -29,14 +27,12 @@ use crate::convert::{parse_id, text_to_python, Text};
 use crate::diff::Diff;
 use crate::errors::Failure;
 use crate::gc::Collection;
+use crate::maintenance::Maintenance;
 use crate::merge::Merge;
 use crate::snapshot::Snapshot;
 use crate::store::PythonStore;
 use crate::vst::Vst;
 use crate::worktree::{warnings_to_python, Warned, Worktree};
-
-/// This many sealed segments (of 4 MiB) wait in the journal before maintenance is started.
-const SEALED_SEGMENTS_MAX: usize = 4;
 
 /// Name, old and new value of a ref.
 type Changed<'py> = (Bound<'py, PyString>, Option<String>, Option<String>);
@@ -54,9 +50,7 @@ pub struct Shared {
     command: String,
     /// Turns any name of a snapshot into a full id: a Python callable.
     resolver: PyOnceLock<Py<PyAny>>,
-    /// The command that runs maintenance in a process of its own.
-    maintenance: Option<Vec<OsString>>,
-    in_maintenance: Arc<AtomicBool>,
+    maintenance: Option<Maintenance>,
 }
 
 impl Shared {
@@ -109,33 +103,11 @@ impl Shared {
         Ok(reference)
     }
 
-    /// Starts maintenance when the journal has grown. It runs in its own process, because RocksDB
-    /// holds the GIL while it writes; a thread of ours only waits for it.
+    /// What is due after a commit.
     pub fn after_commit(&self) {
-        let Some(command) = &self.maintenance else {
-            return;
-        };
-        if self.engine.journal().sealed_count() < SEALED_SEGMENTS_MAX
-            || self.in_maintenance.swap(true, Ordering::AcqRel)
-        {
-            return;
+        if let Some(maintenance) = &self.maintenance {
+            maintenance.start_if_due(self.engine.journal(), self.engine.directory());
         }
-        let command = command.clone();
-        let running = Arc::clone(&self.in_maintenance);
-        std::thread::spawn(move || {
-            // If it cannot be started the journal stays longer; `helios-cli maintenance` says why.
-            if let Some((program, arguments)) = command.split_first() {
-                let mut command = Command::new(program);
-                command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
-                command.stderr(Stdio::null());
-                #[cfg(unix)]
-                std::os::unix::process::CommandExt::process_group(&mut command, 0);
-                if let Ok(mut child) = command.spawn() {
-                    let _ = child.wait();
-                }
-            }
-            running.store(false, Ordering::Release);
-        });
     }
 }
 
@@ -169,7 +141,6 @@ impl Engine {
         let author = author.0.into_bytes();
         // A line each in the operation log.
         let [actor, command] = [actor, command].map(|text| text.0.replace(['\n', '\r'], " "));
-        let in_maintenance = Arc::new(AtomicBool::new(false));
         let engine = Arc::new(engine);
         let resolver = PyOnceLock::new();
         Engine {
@@ -179,8 +150,7 @@ impl Engine {
                 actor,
                 command,
                 resolver,
-                maintenance,
-                in_maintenance,
+                maintenance: maintenance.map(Maintenance::new),
             }),
         }
     }

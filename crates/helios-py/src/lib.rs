@@ -14,6 +14,7 @@ mod errors;
 mod gc;
 mod git;
 mod graph;
+mod maintenance;
 mod merge;
 mod snapshot;
 mod store;

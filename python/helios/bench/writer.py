@@ -1,7 +1,8 @@
 """One of several processes that commit to the same repository side by side.
 
 `python -m helios.bench.writer ROOT BRANCH COUNT DURABILITY`: opens the repository, makes its edits,
-says `ready`, waits for a line and commits. Then it prints, in nanoseconds, when it began and ended
+commits some of them, so that what they need is in memory, says `ready`, waits for a line and
+commits the others. Then it prints, in nanoseconds, when it began and ended
 by the system's monotonic clock, and the latency of each commit.
 """
 
@@ -17,6 +18,8 @@ from helios.bench.corpus import Edits
 
 FILES = 50
 """How many of the files are edited."""
+WARM_UP = 200
+"""Commits that do not count."""
 
 
 def main(arguments: list[str]) -> int:
@@ -27,8 +30,9 @@ def main(arguments: list[str]) -> int:
         vst = repository.vst(branch)
         paths = vst.walk()
         contents = {path: vst.read(path) for path in paths[:: max(1, len(paths) // FILES)]}
-        edits = list(islice(Edits(branch, contents), int(count)))
+        edits = list(islice(Edits(branch, contents), WARM_UP + int(count)))
         worker = Committer(repository, vst, iter(edits))
+        worker.run(WARM_UP)
         print("ready", flush=True)
         sys.stdin.readline()
         start = monotonic_ns()

@@ -7,6 +7,7 @@ import os
 from helios import errors
 from helios.git import ingest as ingests
 from helios.git import view as views
+from helios.repository.written import write_git
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,4 +50,4 @@ def write_commits(repository: Repository, snapshots: Sequence[str]) -> dict[str,
     written, with all that they reach."""
     view, derived = ingests.parts(repository)
     packs = os.path.join(view.directory, "objects", "pack")
-    return repository.write_git(derived.map, packs, list(dict.fromkeys(snapshots)))
+    return write_git(repository, derived.map, packs, list(dict.fromkeys(snapshots)))

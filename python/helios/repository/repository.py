@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Self, Unpack
 
-    from helios._core import VST, Diff, Entry, GitMap, Merge
+    from helios._core import VST, Diff, Entry, Merge
     from helios.repository.gc import Collected
     from helios.repository.maintenance import Caller, Maintained
     from helios.repository.materialized import Materialized
@@ -197,12 +197,6 @@ class Repository(Closing):
         from helios.store.derived import DerivedStore
 
         return self._store.derived if isinstance(self._store, DerivedStore) else None
-
-    def write_git(self, map: GitMap, packs: str, snapshots: list[str]) -> dict[str, str]:
-        """For `helios.git`: the git commits of snapshots, written where git does not have them."""
-        from helios.store.git.written import write
-
-        return write(self._engine, map, packs, snapshots)
 
     @property
     def writable(self) -> bool:

@@ -48,7 +48,8 @@ impl Journal {
             return Err(Error::ReadOnly(directory.display().to_string()));
         }
         let path = directory.join("lock");
-        let guard = Lock::acquire(&mut appending, &path)?;
+        // What is taken in before need not be taken in under the lock.
+        let guard = Lock::acquire_soon(&mut appending, &path, || self.refresh().map(drop))?;
         self.refresh()?;
         body(&Epoch::InFile(guard.file(), &path))
     }

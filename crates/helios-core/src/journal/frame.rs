@@ -65,19 +65,42 @@ impl Operation {
         time.copy_from_slice(reader.take(8)?);
         let actor = reader.bytes()?.to_vec();
         let command = reader.bytes()?.to_vec();
-        let mut changes = Vec::new();
-        while !reader.is_empty() {
-            let name = reader.bytes()?.to_vec();
-            let flags = reader.u8()?;
-            if flags > 3 {
-                return Err(Error::malformed("unknown flags of a ref change"));
-            }
-            let old = (flags & 1 != 0).then(|| reader.id()).transpose()?;
-            let new = (flags & 2 != 0).then(|| reader.id()).transpose()?;
-            changes.push(RefChange { name, old, new });
-        }
+        let changes = std::iter::from_fn(|| change(&mut reader).transpose())
+            .map(|found| found.map(|(name, old, new)| RefChange { name: name.to_vec(), old, new }))
+            .collect::<Result<_>>()?;
         Ok(Operation { time_us: i64::from_le_bytes(time), actor, command, changes })
     }
+}
+
+/// Calls `visit` with each ref that an encoded operation changes, and its new value; nothing is
+/// copied, because every process reads all operations of all others.
+pub fn each_change(bytes: &[u8], mut visit: impl FnMut(&[u8], Option<Id>)) -> Result<()> {
+    let mut reader = Reader::new(bytes);
+    reader.take(8)?;
+    reader.bytes()?;
+    reader.bytes()?;
+    while let Some((name, _, new)) = change(&mut reader)? {
+        visit(name, new);
+    }
+    Ok(())
+}
+
+/// Name, old and new value of a ref.
+type Change<'a> = (&'a [u8], Option<Id>, Option<Id>);
+
+/// The next change of an operation.
+fn change<'a>(reader: &mut Reader<'a>) -> Result<Option<Change<'a>>> {
+    if reader.is_empty() {
+        return Ok(None);
+    }
+    let name = reader.bytes()?;
+    let flags = reader.u8()?;
+    if flags > 3 {
+        return Err(Error::malformed("unknown flags of a ref change"));
+    }
+    let old = (flags & 1 != 0).then(|| reader.id()).transpose()?;
+    let new = (flags & 2 != 0).then(|| reader.id()).transpose()?;
+    Ok(Some((name, old, new)))
 }
 
 /// Builds one frame in a buffer that is reused from commit to commit.
@@ -226,6 +249,8 @@ pub fn items(frame: &[u8]) -> impl Iterator<Item = Result<Item<'_>>> {
     })
 }
 
+// Inlined, because an item that is returned through memory takes longer than reading it.
+#[inline(always)]
 fn item<'a>(reader: &mut Reader<'a>) -> Result<Item<'a>> {
     let length = |reader: &mut Reader<'a>| -> Result<usize> {
         let mut len = [0; 4];

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::frame::{self, Item, Operation};
+use super::frame::{self, Item};
 use super::locations::{Location, Locations};
 use super::segment::{self, Segment};
 use super::{sync, Journal};
@@ -34,6 +34,8 @@ pub struct State {
     /// Values of refs: set by frames, or remembered from L2.
     pub refs: HashMap<Vec<u8>, Option<Id>>,
     pub damage: Vec<Damage>,
+    /// What segments are read into.
+    buffer: Vec<u8>,
     /// Counts reloads: each means that maintenance moved segments into L2 before they were read.
     pub generation: u64,
 }
@@ -177,16 +179,36 @@ impl Journal {
         }
         state.begin(next);
         forget_moved(state);
+        // Somebody is filling it. What was there when the journal was opened may be small.
+        if !known {
+            state.locations.reserve(next);
+        }
         Ok(Successor::Open)
     }
 
     /// Takes in the frames of one segment from the tail on; whether it is sealed.
     fn read_segment(&self, state: &mut State, segment: &Segment) -> Result<bool> {
-        let mut bytes = Vec::new();
+        let mut bytes = std::mem::take(&mut state.buffer);
+        let sealed = self.read_frames(state, segment, &mut bytes);
+        bytes.truncate(READ_BYTES_MAX);
+        bytes.shrink_to(READ_BYTES_MAX);
+        state.buffer = bytes;
+        sealed
+    }
+
+    fn read_frames(
+        &self,
+        state: &mut State,
+        segment: &Segment,
+        buffer: &mut Vec<u8>,
+    ) -> Result<bool> {
         let mut window = READ_BYTES_MIN;
         loop {
-            bytes.resize(window, 0);
-            let read = segment.read_at(&mut bytes, state.tail)?;
+            if buffer.len() < window {
+                buffer.resize(window, 0);
+            }
+            let bytes = &mut buffer[..window];
+            let read = segment.read_at(bytes, state.tail)?;
             let found = &bytes[..read];
             let mut at = 0;
             while let Some(frame) = intact_frame(&found[at..]) {
@@ -247,9 +269,10 @@ impl Journal {
                     state.locations.insert(segment, id, location);
                 }
                 Item::Operation { bytes } => {
-                    for change in Operation::decode(bytes)?.changes {
-                        state.refs.insert(change.name, change.new);
-                    }
+                    frame::each_change(bytes, |name, new| match state.refs.get_mut(name) {
+                        Some(value) => *value = new,
+                        None => drop(state.refs.insert(name.to_vec(), new)),
+                    })?;
                 }
                 // Only the successor may be named: anything else would lead the reader astray.
                 Item::Seal { next: number } if number == segment + 1 => sealed = true,

@@ -146,6 +146,7 @@ class Git:
 def failure(arguments: Sequence[str], code: int, problem: bytes) -> errors.GitFailed:
     """The error that git has failed, with what it said."""
     said = problem[-SHOWN_BYTES:].decode("utf-8", "replace").strip()
-    name = next((word for word in arguments if not word.startswith("-")), "git")
+    words = [word for at, word in enumerate(arguments) if at == 0 or arguments[at - 1] != "-c"]
+    name = next((word for word in words if not word.startswith("-")), "git")
     reason = f"signal {-code}" if code < 0 else f"exit code {code}"
     return errors.GitFailed(f"`git {name}` failed ({reason}): {said or 'it does not say why'}")
