@@ -210,3 +210,19 @@ def test_an_empty_repository_moves_both_ways(tmp_path: Path) -> None:
         assert (repository.root, repository.head) == (None, "trunk")
         export_repository(repository, tmp_path / "out.git")
     assert references(tmp_path / "out.git") == references(empty.directory)
+
+
+def test_a_blob_longer_than_any_stored_in_one_piece_is_read(tmp_path: Path, source: Git) -> None:
+    (source.directory / "large").write_bytes(bytes(65 << 20) + b"end")
+    source.run("add", "large")
+    source.run("commit", "--quiet", "--message", "large")
+    done = import_repository(source.directory, tmp_path / "in")
+    assert done.warnings == []
+    assert (tmp_path / "in/large").stat().st_size == (65 << 20) + 3
+    with Repository.open(tmp_path / "in") as repository:
+        assert repository.read("main", "large").endswith(b"\0end")
+        (tmp_path / "in/large").write_bytes(b"\1" + bytes(65 << 20))
+        repository.worktree.commit("changed")
+        git = Git(tmp_path / "out.git", tmp_path)
+        export_repository(repository, git.directory)
+        assert git.run("cat-file", "-s", "main:large") == str((65 << 20) + 1)
