@@ -148,8 +148,19 @@ def test_deleting_a_branch_and_a_tag(pushed: Git, url: str, server: Path) -> Non
 
 def test_the_branch_of_a_worktree_is_not_deleted(pushed: Git, server: Path) -> None:
     said = pushed.fail("push", "origin", ":main")
-    assert "a worktree is on this branch" in said
+    assert "a worktree, or HEAD, is on this branch" in said
     assert commit_of(server, "main") == pushed.id("main")
+
+
+def test_the_branch_of_head_is_not_deleted_where_there_is_no_worktree(
+    pushed: Git, tmp_path: Path
+) -> None:
+    root = tmp_path / "bare"
+    Repository.init(root, bare=True).close()
+    pushed.run("push", "--quiet", f"helios::{root}", "main", "topic")
+    assert "HEAD" in pushed.fail("push", f"helios::{root}", ":main")
+    pushed.run("push", "--quiet", f"helios::{root}", ":topic")
+    assert commit_of(root, "main") == pushed.id("main")
 
 
 def test_tags_move_by_force_alone(pushed: Git, server: Path) -> None:

@@ -279,6 +279,16 @@ def test_snapshots_born_in_helios_are_cloned(
     first.run("fsck", "--strict")
 
 
+def test_a_clone_begins_on_the_branch_of_the_worktree(
+    pushed: Git, url: str, server: Path, tmp_path: Path
+) -> None:
+    with Repository.open(server) as repository:
+        repository.worktree.switch("topic")
+    copy = clone(pushed.at(tmp_path), url, tmp_path / "copy")
+    assert copy.run("symbolic-ref", "HEAD") == "refs/heads/topic"
+    assert (copy.directory / "src/b.py").read_text() == "b = 2\n"
+
+
 def test_what_names_another_repository_in_the_environment_is_not_passed_on(
     pushed: Git, url: str, tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""The wheel carries the licences of what is in it."""
+"""The wheel carries its scripts, and the licences of what is in it."""
 
 from __future__ import annotations
 
@@ -47,3 +47,11 @@ def test_the_wheel_carries_the_licence_texts(wheel: Path) -> None:
         for name in ("LICENSE", "NOTICE", "THIRD_PARTY_LICENSES.txt"):
             assert archive.read(folder + name) == (ROOT / name).read_bytes()
             assert f"License-File: {name}" in lines
+
+
+@pytest.mark.slow
+def test_the_wheel_puts_the_scripts_on_the_path(wheel: Path) -> None:
+    """`git-remote-helios` is what git looks for, by this name."""
+    with zipfile.ZipFile(wheel) as archive:
+        found = {name.rpartition("/")[2] for name in archive.namelist() if ".data/scripts/" in name}
+    assert found == {"helios-cli", "git-remote-helios"}

@@ -170,7 +170,10 @@ def receive(
     view = views.of(repository)
     if view is None:
         raise errors.GitFailed(f"{views.directory_of(repository)} is gone")
-    kept = {f"refs/heads/{each.branch}" for each in repository.worktrees() if not each.missing}
+    kept = {each.branch for each in repository.worktrees() if not each.missing}
+    if repository.root is None:
+        # As git has it of a bare repository: clones would have nothing to check out.
+        kept.add(repository.head)
     turn = view.turn()
     with turn:
         for left in reversed(range(ATTEMPTS)):
@@ -193,8 +196,8 @@ def _compare(view: View, commands: list[Command], kept: set[str]) -> None:
     for each in commands:
         if present.get(each.name) != each.old:
             each.problem = STALE
-        elif each.new is None and each.name in kept:
-            each.problem = "a worktree is on this branch"
+        elif each.new is None and each.name.removeprefix("refs/heads/") in kept:
+            each.problem = "a worktree, or HEAD, is on this branch"
 
 
 def _prepared(view: View, turn: Turn, commands: list[Command], *, atomic: bool) -> Transaction:

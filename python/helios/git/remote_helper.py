@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 from helios import errors
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from helios import Repository
+    from helios.git.view import View
 
 SERVICES = ("git-upload-pack", "git-receive-pack", "git-upload-archive")
 FAILED = 128
@@ -94,6 +96,7 @@ def _serve(service: str, url: str) -> NoReturn:
             told = _setting(program, "extensions.objectformat")
             view = views.of_or_make(repository, told if told in ID_BYTES else None)
         sync(repository)
+        _point_head(repository, view)
     if service == "git-receive-pack":
         from helios.git.push import install, tidy
 
@@ -106,6 +109,21 @@ def _serve(service: str, url: str) -> NoReturn:
     command = ["git", "-c", "core.hooksPath=hooks", service.removeprefix("git-"), view.directory]
     variables = environment({"GIT_PROTOCOL": f"version={version}"})
     os.execve(program, command, variables)  # noqa: S606 - no shell is wanted
+
+
+def _point_head(repository: Repository, view: View) -> None:
+    """HEAD of the view is the branch of the worktree, as in a git checkout: clones begin there. Not
+    if HEAD names a commit itself, which only an import has made of it."""
+    branch = repository.head
+    if repository.root is None or repository.branch(branch) is None:
+        return
+    with open(os.path.join(view.directory, "HEAD"), "rb") as file:
+        said = os.fsdecode(file.read())
+    wanted = f"refs/heads/{branch}"
+    if said.startswith("ref: ") and said != f"ref: {wanted}\n":
+        # In a repository that cannot be written to, it is where it was.
+        with suppress(errors.ReadOnlyRepository), view.turn():
+            view.git.run("symbolic-ref", "HEAD", wanted)
 
 
 def _git() -> str | None:

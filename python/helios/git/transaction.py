@@ -8,18 +8,18 @@ from contextlib import suppress
 from subprocess import PIPE
 from typing import TYPE_CHECKING, cast
 
+from helios.store.closing import Closing
 from helios.store.git.process import failure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import TracebackType
-    from typing import IO, Self
+    from typing import IO
 
     from helios.git.view import View
     from helios.repository.turn import Turn
 
 
-class Transaction:
+class Transaction(Closing):
     """Prepared when it is made: its refs are locked, and where they should be. A context manager,
     which aborts what was not committed. `turn` is the view's, which git keeps as long as it lives:
     its locks are nobody's leftovers before.
@@ -47,25 +47,15 @@ class Transaction:
         )
         self._say(f"start\0{updates}prepare\0", b"start: ok\n", b"prepare: ok\n")
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def commit(self) -> None:
         """Moves the refs. Raises `GitFailed` if that fails half way, for want of space, say."""
         self._say("commit\0", b"commit: ok\n")
 
     def close(self) -> None:
         """At the end of its input, git aborts what was not committed, and drops its locks."""
-        with self._git:
-            self._git.communicate()
+        if self._git.returncode is None:
+            with self._git:
+                self._git.communicate()
 
     def _say(self, words: str, *answers: bytes) -> None:
         with suppress(BrokenPipeError):

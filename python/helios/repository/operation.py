@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from helios.store import Store
 
+    Changes = list[tuple[str, str | None, str | None]]
+    """Full names of refs, and their snapshots before and after."""
+
 BRANCHES = "heads/"
 TAGS = "tags/"
 WORKTREES = "worktrees/"

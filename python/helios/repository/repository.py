@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from helios.repository.gc import Collected
     from helios.repository.maintenance import Caller, Maintained
     from helios.repository.materialized import Materialized
-    from helios.repository.operation import Operation
+    from helios.repository.operation import Changes, Operation
     from helios.repository.options import Durability, Options, Path
     from helios.repository.undo import History, Undone
     from helios.repository.verify import Verified
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
         Worktrees,
     )
     from helios.store import Store
-
-    Changes = list[tuple[str, str | None, str | None]]
     from helios.store.git.derived import Derived
 
 
@@ -312,8 +310,8 @@ class Repository(Closing):
         """
         found = self.resolve(start)
         require_free(name, self._engine)
-        # Not by a worktree that follows it: that would have the files.
-        here = self._place is not None and self.worktree.branch != name
+        # A worktree that follows it does not have the files.
+        here = name != self.head
         self.operate([(BRANCHES + name, None, found)], f"branch {name}", in_worktree=here)
         return found
 
