@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::frame::{self, Item};
 use super::locations::{Location, Locations};
 use super::segment::{self, Segment};
-use super::{sync, Journal};
+use super::{sync, Journal, Position};
 use crate::error::{Error, Result};
 use crate::id::Id;
 use crate::object::Kind;
@@ -79,6 +79,8 @@ impl Journal {
         };
         // Maintenance may delete a segment between the listing and the opening: list again.
         for _ in 0..100 {
+            // Before anything is read: what is synced later may also be written later.
+            let synced = sync::synced_position(directory);
             let numbers = list_segments(directory)?;
             let mut segments = BTreeMap::new();
             for number in &numbers {
@@ -104,7 +106,7 @@ impl Journal {
             state.begin(first);
             state.damage.extend(state.segments.values().filter_map(|each| header_damage(each)));
             if self.follow(state)? {
-                return self.compare_with_synced(state, directory);
+                return self.compare_with_synced(state, synced);
             }
         }
         let reason = "segments keep disappearing".to_owned();
@@ -113,8 +115,7 @@ impl Journal {
 
     /// A tail that does not read is torn if nobody waited for it. But what was once on disk has
     /// been damaged since: it is reported, and never overwritten.
-    fn compare_with_synced(&self, state: &mut State, directory: &Path) -> Result<()> {
-        let (number, offset) = sync::synced_position(directory);
+    fn compare_with_synced(&self, state: &mut State, (number, offset): Position) -> Result<()> {
         if number != state.active || offset <= state.tail {
             return Ok(());
         }
@@ -203,6 +204,7 @@ impl Journal {
         buffer: &mut Vec<u8>,
     ) -> Result<bool> {
         let mut window = READ_BYTES_MIN;
+        let mut is_sure = false;
         loop {
             if buffer.len() < window {
                 buffer.resize(window, 0);
@@ -215,6 +217,7 @@ impl Journal {
                 let sealed = self.take_in(state, segment.number, state.tail, frame)?;
                 at += frame.len();
                 state.tail += frame.len() as u64;
+                is_sure = false;
                 if sealed {
                     return Ok(true);
                 }
@@ -236,7 +239,12 @@ impl Journal {
                 continue;
             }
             match next_intact(rest) {
+                // A read takes one page after the other while others write: it may hold the half
+                // of a frame, and the next one whole. Whoever wrote that one came after the half
+                // was whole, so it is whole when it is read again.
+                Some(_) if !is_sure => is_sure = true,
                 Some(skip) => {
+                    is_sure = false;
                     let len = skip as u64;
                     let damage = Damage { segment: segment.number, offset: state.tail, len };
                     state.damage.push(damage);

@@ -159,3 +159,60 @@ fn a_ref_that_only_l2_knows_must_be_looked_up_first() {
     journal.remember_reference(b"r", None, journal.generation());
     assert!(matches!(journal.append(&mut frame).unwrap(), Append::Done(_)));
 }
+
+#[test]
+fn what_is_read_while_others_write_is_no_damage() {
+    let directory = tempfile::tempdir().unwrap();
+    Journal::init(directory.path()).unwrap();
+    let open = || Journal::open(directory.path(), Durability::Process).unwrap();
+    let frames = 4000;
+    std::thread::scope(|scope| {
+        let writers: Vec<_> = (0u8..2)
+            .map(|writer| {
+                let journal = open();
+                scope.spawn(move || {
+                    for number in 0..frames {
+                        // Pages that a reader may see one by one.
+                        let content = [&[writer], &u64::to_le_bytes(number)[..]].concat();
+                        let content = content.repeat(700);
+                        let mut frame = FrameBuilder::default();
+                        frame.object(Id::of_blob(&content), |out| {
+                            put_raw(out, Kind::Blob, &content);
+                        });
+                        assert!(matches!(journal.append(&mut frame), Ok(Append::Done(_))));
+                    }
+                    assert_eq!(journal.damage(), []);
+                })
+            })
+            .collect();
+        let reader = open();
+        while !writers.iter().all(|writer| writer.is_finished()) {
+            reader.refresh().unwrap();
+        }
+        reader.refresh().unwrap();
+        assert_eq!(reader.damage(), []);
+        assert_eq!(reader.size().1, 2 * frames as usize);
+    });
+}
+
+#[test]
+fn what_is_opened_while_others_sync_is_no_damage() {
+    let directory = tempfile::tempdir().unwrap();
+    Journal::init(directory.path()).unwrap();
+    let open = || Journal::open(directory.path(), Durability::Disk).unwrap();
+    let writer = open();
+    std::thread::scope(|scope| {
+        let writing = scope.spawn(move || {
+            for number in 0u64..1500 {
+                let content = number.to_le_bytes();
+                let mut frame = FrameBuilder::default();
+                frame.object(Id::of_blob(&content), |out| put_raw(out, Kind::Blob, &content));
+                let Ok(Append::Done(position)) = writer.append(&mut frame) else { panic!() };
+                writer.sync(position).unwrap();
+            }
+        });
+        while !writing.is_finished() {
+            assert_eq!(open().damage(), []);
+        }
+    });
+}
