@@ -70,9 +70,11 @@ def test_sessions_of_a_document_print_what_they_show(name: str, tmp_path: Path) 
         directory.mkdir(parents=True)
     (place / "src" / "app.py").write_text("def answer():\n    return 42\n")
     (place / "notes.md").write_text("hello\n")
-    for program in ("helios-cli", "helios"):
+    packaged = ROOT / "packaging" / "scripts" / "git-remote-helios"
+    run = {"helios-cli": "-m helios.cli", "helios": "-m helios.cli", packaged.name: f"'{packaged}'"}
+    for program, what in run.items():
         script = programs / program
-        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m helios.cli "$@"\n')
+        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" {what} "$@"\n')
         script.chmod(0o755)
     environment = {
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
