@@ -190,7 +190,7 @@ def test_a_signal_ends_a_run_and_leaves_no_files(
     process: Process, project: Path, place: Path, number: signal.Signals
 ) -> None:
     running = process(
-        *("benchmark", "p99.9 while maintenance", "--smoke", "--dir", str(place)),
+        *("benchmark", "commit", "storage", "gc", "--smoke", "--dir", str(place)),
         *("--json", "run.json"),
     )
     assert running.stdout is not None
