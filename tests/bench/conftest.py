@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from helios.bench.programs import Programs
 
 
 @pytest.fixture(autouse=True)
-def counters_where_they_belong(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def counters_where_they_belong(monkeypatch: pytest.MonkeyPatch) -> None:
     """An instrumented build writes its counters where it is told, or into what is measured."""
     name = "LLVM_PROFILE_FILE"
     if name in os.environ:
@@ -23,4 +22,3 @@ def counters_where_they_belong(monkeypatch: pytest.MonkeyPatch) -> Iterator[None
             self.environment[name] = os.environ[name]
 
         monkeypatch.setattr(Programs, "__init__", init)
-    yield
