@@ -1,10 +1,12 @@
 //! Writing to the journal: one frame at the tail, under the lock.
 
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::epoch::Epoch;
-use super::frame::{self, FrameBuilder};
+use super::frame::{self, FrameBuilder, RefChange};
+use super::ledger::{self, Ledger};
 use super::locations::Location;
 use super::lock::Lock;
 use super::replay::{forget_moved, is_blank};
@@ -38,20 +40,31 @@ impl Journal {
         self.locked_at(|_| body())
     }
 
-    /// As `locked`; `body` is given the epoch, which cannot change meanwhile.
+    /// As `locked`; `body` is given the epoch, which cannot change meanwhile. It changes no ref.
     pub(super) fn locked_at<T>(&self, body: impl FnOnce(&Epoch<'_>) -> Result<T>) -> Result<T> {
         let mut appending = self.appending.lock();
         let Some(directory) = &self.directory else {
             return body(&Epoch::InMemory(&self.epoch_in_memory));
         };
-        if !self.writable {
-            return Err(Error::ReadOnly(directory.display().to_string()));
-        }
-        let path = directory.join("lock");
+        let path = self.lock_path(directory)?;
         // What is taken in before need not be taken in under the lock.
         let guard = Lock::acquire_soon(&mut appending, &path, || self.refresh().map(drop))?;
+        let file = guard.file();
+        let mut ledger = Ledger::read(file, &path)?;
         self.refresh()?;
-        body(&Epoch::InFile(guard.file(), &path))
+        let known = self.end();
+        let outcome = body(&Epoch::InFile(file, &path));
+        if self.end() != known {
+            self.note(&mut ledger, (file, &path), known, (&[], known));
+        }
+        outcome
+    }
+
+    fn lock_path(&self, directory: &Path) -> Result<PathBuf> {
+        match self.writable {
+            true => Ok(directory.join("lock")),
+            false => Err(Error::ReadOnly(directory.display().to_string())),
+        }
     }
 
     /// Appends a frame. Every ref change must find its `old` value: otherwise nothing moves, the
@@ -61,41 +74,153 @@ impl Journal {
     /// `Append::Outdated` if the frame is of another epoch than the journal. What was appended is
     /// on disk only after `sync` with the position.
     pub fn append(&self, frame: &mut FrameBuilder) -> Result<Append> {
-        self.locked_at(|epoch| {
-            if epoch.get()? != frame.epoch {
-                return Ok(Append::Outdated);
+        let mut appending = self.appending.lock();
+        let Some(directory) = &self.directory else {
+            let epoch = Epoch::InMemory(&self.epoch_in_memory).get()?;
+            return self.append_to_known(frame, epoch);
+        };
+        let path = self.lock_path(directory)?;
+        let guard = Lock::acquire_soon(&mut appending, &path, || match self.durability {
+            // Who syncs takes in everything anyway.
+            Durability::Disk => self.refresh().map(drop),
+            _ => Ok(()),
+        })?;
+        let mut ledger = Ledger::read(guard.file(), &path)?;
+        if ledger.epoch == frame.epoch {
+            if let Some((segment, tail)) = self.unread_end(&ledger, frame)? {
+                let (position, end) = self.write_on(frame, &segment, tail)?;
+                let noted = (frame.changes(), position, true);
+                // What the ledger does not say is found behind the end that it names.
+                let _ = ledger.note(guard.file(), &path, noted, end);
+                return Ok(Append::Done(position));
             }
-            let mut moved = None;
-            if let Some(operation) = &frame.operation {
-                let state = self.state.read();
-                for change in operation.changes.iter().filter(|change| change.is_compared()) {
-                    match state.refs.get(&change.name) {
-                        None => return Ok(Append::Unknown),
-                        Some(value) if *value == change.old => {}
-                        Some(value) => moved = Some((change.name.clone(), *value)),
-                    }
+        }
+        self.refresh()?;
+        let known = self.end();
+        let outcome = self.append_to_known(frame, ledger.epoch)?;
+        if let Append::Done(position) | Append::Moved(_, _, position) = &outcome {
+            let noted = (frame.changes(), *position);
+            self.note(&mut ledger, (guard.file(), &path), known, noted);
+        }
+        Ok(outcome)
+    }
+
+    /// Keeps the ledger, after something was written behind `known`, up to which all is taken in.
+    fn note(
+        &self,
+        ledger: &mut Ledger,
+        (file, path): (&File, &Path),
+        known: Position,
+        (changes, at): (&[RefChange], Position),
+    ) {
+        let mut state = self.state.write();
+        // Behind a seal nothing goes; whoever comes next opens the next segment.
+        state.believes_ledger = !state.sealed && {
+            let is_whole = ledger.end == known;
+            let end = (state.active, state.tail);
+            ledger.note(file, path, (changes, at, is_whole), end).is_ok()
+        };
+    }
+
+    /// The journal's end, if the frame can go there although not all before it was taken in:
+    /// nothing of that has changed a ref that the frame changes.
+    fn unread_end(
+        &self,
+        ledger: &Ledger,
+        frame: &FrameBuilder,
+    ) -> Result<Option<(Arc<Segment>, u64)>> {
+        let (number, tail) = ledger.end;
+        let found = {
+            let state = self.state.read();
+            // With durability `disk` zeros may follow the end, and a sync takes in all anyway.
+            let is_near = state.believes_ledger && (state.active, state.tail) <= ledger.end;
+            if self.durability != Durability::Process || !is_near {
+                return Ok(None);
+            }
+            for change in frame.changes() {
+                let place = ledger::place_of(&change.name);
+                let value = state.refs.get(&change.name);
+                let is_known = !change.is_compared() || value == Some(&change.old);
+                if !is_known || ledger.changed(place) > state.known_of(place) {
+                    return Ok(None);
                 }
             }
-            if moved.is_some() {
-                frame.without_operation();
+            state.segments.get(&number).cloned()
+        };
+        let segment = match (found, &self.directory) {
+            (Some(segment), _) => segment,
+            (None, None) => return Ok(None),
+            (None, Some(directory)) => {
+                let Some(segment) = Segment::open(directory, number, self.writable)? else {
+                    return Ok(None);
+                };
+                let segment = Arc::new(segment);
+                let mut state = self.state.write();
+                state.segments.insert(number, Arc::clone(&segment));
+                state.locations.reserve(number);
+                forget_moved(&mut state);
+                segment
             }
-            let position = self.write(frame)?;
-            Ok(match moved {
-                None => Append::Done(position),
-                Some((name, value)) => Append::Moved(name, value, position),
-            })
+        };
+        // A writer that died has left its frame there, or the first bytes of it.
+        let is_end = segment.read_at(&mut [0; 1], tail)? == 0;
+        Ok(is_end.then_some((segment, tail)))
+    }
+
+    /// Appends to a journal that is taken in to its end. The caller holds the lock.
+    fn append_to_known(&self, frame: &mut FrameBuilder, epoch: u64) -> Result<Append> {
+        if epoch != frame.epoch {
+            return Ok(Append::Outdated);
+        }
+        let mut moved = None;
+        {
+            let state = self.state.read();
+            for change in frame.changes().iter().filter(|change| change.is_compared()) {
+                match state.refs.get(&change.name) {
+                    None => return Ok(Append::Unknown),
+                    Some(value) if *value == change.old => {}
+                    Some(value) => moved = Some((change.name.clone(), *value)),
+                }
+            }
+        }
+        if moved.is_some() {
+            frame.without_operation();
+        }
+        let (segment, tail) = self.writable_tail()?;
+        let (position, _) = self.write_on(frame, &segment, tail)?;
+        Ok(match moved {
+            None => Append::Done(position),
+            Some((name, value)) => Append::Moved(name, value, position),
         })
     }
 
-    /// Writes a frame at the tail; its end position. The caller holds the lock.
-    fn write(&self, frame: &mut FrameBuilder) -> Result<Position> {
-        let (segment, tail) = self.writable_tail()?;
+    /// Writes a frame at the journal's end; where it ends, and where the journal does: a segment
+    /// that has become full is sealed. The caller holds the lock.
+    fn write_on(
+        &self,
+        frame: &mut FrameBuilder,
+        segment: &Arc<Segment>,
+        tail: u64,
+    ) -> Result<(Position, Position)> {
+        let position = self.write(frame, segment, tail)?;
+        let mut end = position;
+        if position.1 > SEGMENT_BYTES_MAX {
+            // The frame is written, whatever comes of this; the next append tries again.
+            if let Ok(next) = self.rotate(segment, position.1) {
+                end = next;
+            }
+        }
+        Ok((position, end))
+    }
+
+    /// Writes a frame at the end of a segment, and takes it in; where it ends.
+    fn write(&self, frame: &mut FrameBuilder, segment: &Segment, tail: u64) -> Result<Position> {
         frame.finish();
         let bytes = frame.bytes();
         let len = bytes.len() as u64;
         let mut allocated = self.state.read().allocated;
         let written = self
-            .preallocate(&segment, &mut allocated, tail + len)
+            .preallocate(segment, &mut allocated, tail + len)
             .and_then(|()| segment.write_at(bytes, tail));
         if let Err(error) = written {
             // What was written of it must not be taken for a torn tail by the next writer.
@@ -104,29 +229,25 @@ impl Journal {
             return Err(error);
         }
         let mut state = self.state.write();
-        state.allocated = allocated;
-        state.tail = tail + len;
+        let end = (segment.number, tail + len);
         for (id, offset, len) in &frame.objects {
             let kind = Kind::from_byte(bytes[*offset])?;
             let offset = (tail + *offset as u64) as u32;
             let location = Location { offset, len: *len as u32, kind };
             state.locations.insert(segment.number, *id, location);
         }
-        if let Some(operation) = &frame.operation {
-            for change in &operation.changes {
-                // The name is mostly there already, because an append checks the old value.
-                match state.refs.get_mut(&change.name) {
-                    Some(value) => *value = change.new,
-                    None => drop(state.refs.insert(change.name.clone(), change.new)),
-                }
+        for change in frame.changes() {
+            // The name is mostly there already, because an append checks the old value.
+            match state.refs.get_mut(&change.name) {
+                Some(value) => *value = change.new,
+                None => drop(state.refs.insert(change.name.clone(), change.new)),
             }
+            state.note_own(&change.name, end);
         }
-        let end = (segment.number, state.tail);
-        let full = state.tail > SEGMENT_BYTES_MAX;
-        drop(state);
-        if full && !frame.sealed {
-            // The frame is written, whatever comes of this; the next append tries again.
-            let _ = self.rotate();
+        // What lies before it may be unread; then it is read again with that.
+        if (state.active, state.tail) == (segment.number, tail) {
+            state.allocated = allocated;
+            state.tail = end.1;
         }
         Ok(end)
     }
@@ -200,14 +321,18 @@ impl Journal {
         std::fs::write(&path, &bytes[..end]).map_err(|error| Error::io(&path, error))
     }
 
-    /// Seals the active segment and opens the next. The caller holds the lock.
-    pub(super) fn rotate(&self) -> Result<()> {
-        let number = self.state.read().active;
+    /// Seals the newest segment, which ends at `tail`, and opens the next, where the journal goes
+    /// on. The caller holds the lock.
+    pub(super) fn rotate(&self, segment: &Segment, tail: u64) -> Result<Position> {
         let mut seal = FrameBuilder::default();
-        seal.seal(number + 1);
-        self.write(&mut seal)?;
-        self.state.write().sealed = true;
-        self.open_next(number).map(drop)
+        seal.seal(segment.number + 1);
+        let end = self.write(&mut seal, segment, tail)?;
+        {
+            let mut state = self.state.write();
+            state.sealed |= (state.active, state.tail) == end;
+        }
+        let (next, tail) = self.open_next(segment.number)?;
+        Ok((next.number, tail))
     }
 
     fn open_next(&self, number: u64) -> Result<(Arc<Segment>, u64)> {
@@ -219,9 +344,11 @@ impl Journal {
         let segment = Arc::new(segment);
         let mut state = self.state.write();
         state.segments.insert(next, Arc::clone(&segment));
-        state.begin(next);
+        if state.sealed && state.active == number {
+            state.begin(next);
+            state.allocated = segment::HEADER_LEN;
+        }
         state.locations.reserve(next);
-        state.allocated = segment::HEADER_LEN;
         forget_moved(&mut state);
         Ok((segment, segment::HEADER_LEN))
     }

@@ -16,7 +16,7 @@ pub struct Frame<'a> {
 }
 
 impl Journal {
-    /// Numbers of all segments, the active one too, oldest first.
+    /// Numbers of all segments, the active one too, oldest first; after a refresh none is left out.
     pub fn segment_numbers(&self) -> Vec<u64> {
         self.state.read().segments.keys().copied().collect()
     }
@@ -80,9 +80,9 @@ impl Journal {
         self.directory.as_deref().map_or((0, 0), sync::synced_position)
     }
 
-    /// Where the last segment is that was taken in.
+    /// The last segment that this process has read or written.
     pub fn newest_segment(&self) -> u64 {
-        self.state.read().active
+        self.state.read().segments.last_key_value().map_or(0, |(number, _)| *number)
     }
 
     /// Bytes behind the last intact frame that are not a whole one: a writer has died there, or is

@@ -51,10 +51,20 @@ impl Locations {
         self.by_segment.values().any(|map| map.contains_key(id))
     }
 
+    /// Takes in a record; one that is known already, because this process has written it and reads
+    /// it again among those of others, stays as it is.
     pub fn insert(&mut self, segment: u64, id: Id, location: Location) {
-        match self.by_segment.entry(segment).or_default().entry(id) {
-            Entry::Vacant(place) => drop(place.insert(location)),
-            Entry::Occupied(_) => self.further.entry(id).or_default().push((segment, location)),
+        let first = match self.by_segment.entry(segment).or_default().entry(id) {
+            Entry::Vacant(place) => place.insert(location).offset,
+            Entry::Occupied(place) => place.get().offset,
+        };
+        let is_known =
+            |(number, at): &(u64, Location)| (*number, at.offset) == (segment, location.offset);
+        if first != location.offset {
+            let further = self.further.entry(id).or_default();
+            if !further.iter().any(is_known) {
+                further.push((segment, location));
+            }
         }
     }
 

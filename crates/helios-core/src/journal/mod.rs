@@ -1,8 +1,8 @@
 //! The journal: the append-only log of recent commits, shared by any number of processes.
 //!
 //! Invariants:
-//! - An append happens under the journal's lock, after everything that others appended was taken
-//!   in, and is one `write`. A writer that dies leaves at most a torn tail.
+//! - An append happens under the journal's lock, after everything was taken in that changes a ref
+//!   which it changes, and is one `write`. A writer that dies leaves at most a torn tail.
 //! - A torn tail is discarded by the next writer, and what it held is kept aside in `lost/`.
 //! - A bad frame with intact frames behind it is damage: it is skipped, reported, and never
 //!   overwritten.
@@ -13,6 +13,7 @@ mod append;
 mod epoch;
 pub mod frame;
 mod frames;
+mod ledger;
 mod locations;
 mod lock;
 mod replay;

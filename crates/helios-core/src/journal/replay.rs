@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::frame::{self, Item};
+use super::ledger::{packed, place_of, PLACES};
 use super::locations::{Location, Locations};
 use super::segment::{self, Segment};
 use super::{sync, Journal, Position};
@@ -36,6 +37,11 @@ pub struct State {
     pub damage: Vec<Damage>,
     /// What segments are read into.
     buffer: Vec<u8>,
+    /// Whether this process has compared the ledger with the whole journal, and kept it since.
+    pub believes_ledger: bool,
+    /// Per place of the ledger, where this process has last changed a ref of it. Up to there the
+    /// place held nothing unknown, or the frame could not have been written.
+    pub own: OwnChanges,
     /// Counts reloads: each means that maintenance moved segments into L2 before they were read.
     pub generation: u64,
 }
@@ -51,7 +57,26 @@ enum Successor {
     Moved,
 }
 
+/// Zero for a place where nothing was changed.
+pub struct OwnChanges(Box<[u64; PLACES]>);
+
+impl Default for OwnChanges {
+    fn default() -> OwnChanges {
+        OwnChanges(Box::new([0; PLACES]))
+    }
+}
+
 impl State {
+    /// Up to where all changes are known of the refs that share a place.
+    pub fn known_of(&self, place: usize) -> u64 {
+        self.own.0[place].max(packed((self.active, self.tail)))
+    }
+
+    /// This process has changed a ref in a frame that ends there.
+    pub fn note_own(&mut self, name: &[u8], end: Position) {
+        self.own.0[place_of(name)] = packed(end);
+    }
+
     /// Reads and appends to this segment next.
     pub fn begin(&mut self, segment: u64) {
         self.active = segment;
@@ -134,6 +159,14 @@ impl Journal {
     /// Takes in all frames from the tail on, over segment boundaries. False if the next segment
     /// is gone, so that only a reload helps.
     pub(super) fn follow(&self, state: &mut State) -> Result<bool> {
+        // Own frames among them are read again, so that a ref has older values in between.
+        let believes_ledger = std::mem::take(&mut state.believes_ledger);
+        let outcome = self.follow_to_end(state)?;
+        state.believes_ledger = believes_ledger;
+        Ok(outcome)
+    }
+
+    fn follow_to_end(&self, state: &mut State) -> Result<bool> {
         loop {
             if state.sealed {
                 match self.open_successor(state)? {

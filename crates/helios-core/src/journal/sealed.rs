@@ -20,9 +20,9 @@ impl Journal {
     /// Seals the active segment if it holds anything, so that maintenance can move it.
     pub fn seal(&self) -> Result<()> {
         self.locked(|| {
-            let (_, tail) = self.writable_tail()?;
+            let (segment, tail) = self.writable_tail()?;
             match tail > segment::HEADER_LEN {
-                true => self.rotate()?,
+                true => drop(self.rotate(&segment, tail)?),
                 // What another process' maintenance has moved is not to be moved again.
                 false => forget_moved(&mut self.state.write()),
             }
@@ -72,7 +72,7 @@ impl Journal {
     /// end. A frame that comes meanwhile may be given twice.
     pub fn frames_from(&self, from: Position) -> Result<Option<(Vec<SealedFrame>, Position)>> {
         let state = self.state.read();
-        for (number, segment) in state.segments.range(from.0..) {
+        for (number, segment) in state.segments.range(from.0..=state.active) {
             let start = if *number == from.0 { from.1 } else { 0 }.max(segment::HEADER_LEN);
             let end = if *number == state.active { state.tail } else { segment.byte_len()? };
             if start < end {

@@ -47,17 +47,22 @@ fn check(
     journal: &Journal,
     objects: &BTreeMap<Id, Vec<u8>>,
     refs: &BTreeMap<Vec<u8>, Id>,
-) -> Result<()> {
-    journal.refresh()?;
+    torn: usize,
+) -> std::result::Result<(), TestCaseError> {
+    let read = |id| journal.record(id).map_err(|error| TestCaseError::fail(error.to_string()));
+    journal.refresh().map_err(|error| TestCaseError::fail(error.to_string()))?;
     for (id, record) in objects {
-        assert_eq!(journal.record(id)?.as_ref(), Some(record));
+        let found = read(id)?;
+        prop_assert_eq!(found.as_ref(), Some(record));
     }
     for (name, value) in refs {
-        assert_eq!(journal.reference(name), Some(Some(*value)));
+        prop_assert_eq!(journal.reference(name), Some(Some(*value)));
     }
     // An object that was appended again, to another segment, counts twice.
-    assert!(journal.size().1 >= objects.len());
-    assert!(journal.damage().is_empty());
+    prop_assert!(journal.size().1 >= objects.len());
+    // Half frames that were kept aside, and nothing else.
+    let damage = journal.damage();
+    prop_assert!(damage.len() <= torn, "{:?}", damage);
     Ok(())
 }
 
@@ -115,15 +120,239 @@ proptest! {
                 Step::Reopen { handle } => journals[usize::from(handle)] = open(handle),
                 Step::Refresh => {
                     for journal in &journals {
-                        check(journal, &objects, &refs).unwrap();
+                        check(journal, &objects, &refs, 0)?;
                     }
                 }
             }
         }
         for journal in journals.iter().chain([&open(false)]) {
-            check(journal, &objects, &refs).unwrap();
+            check(journal, &objects, &refs, 0)?;
         }
     }
+}
+
+/// What may happen between appends that do not look at each other.
+#[derive(Clone, Debug)]
+enum Event {
+    /// One of three handles appends an object and moves a ref of its own.
+    Append {
+        handle: usize,
+        content: Vec<u8>,
+        name: u8,
+    },
+    /// It moves a ref that all move.
+    AppendShared {
+        handle: usize,
+        content: Vec<u8>,
+    },
+    Seal {
+        handle: usize,
+    },
+    Reopen {
+        handle: usize,
+    },
+    Refresh {
+        handle: usize,
+    },
+    /// A writer dies within its frame.
+    Tear,
+    /// A writer moves the ref that all move, and dies before it has written the ledger.
+    Unnoted {
+        content: Vec<u8>,
+    },
+    /// What the lock's file says is lost, or nonsense.
+    Ledger {
+        bytes: Vec<u8>,
+        offset: usize,
+    },
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let content = || proptest::collection::vec(0u8..4, 0..6);
+    prop_oneof![
+        12 => (0usize..3, content(), 0u8..3)
+            .prop_map(|(handle, content, name)| Event::Append { handle, content, name }),
+        3 => (0usize..3, content())
+            .prop_map(|(handle, content)| Event::AppendShared { handle, content }),
+        1 => (0usize..3).prop_map(|handle| Event::Seal { handle }),
+        1 => (0usize..3).prop_map(|handle| Event::Reopen { handle }),
+        1 => (0usize..3).prop_map(|handle| Event::Refresh { handle }),
+        1 => Just(Event::Tear),
+        1 => content().prop_map(|content| Event::Unnoted { content }),
+        1 => (proptest::collection::vec(any::<u8>(), 0..40), 8usize..1100)
+            .prop_map(|(bytes, offset)| Event::Ledger { bytes, offset }),
+    ]
+}
+
+fn frame_of(content: &[u8], name: &[u8], old: Option<Id>) -> FrameBuilder {
+    let mut frame = FrameBuilder::default();
+    frame.object(Id::of_blob(content), |out| out.extend_from_slice(&record(content)));
+    frame.operation(Operation {
+        time_us: 0,
+        actor: Vec::new(),
+        command: Vec::new(),
+        changes: vec![RefChange { name: name.to_vec(), old, new: Some(Id::of_blob(content)) }],
+    });
+    frame
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn appends_that_have_not_read_each_other_lose_nothing(
+        events in proptest::collection::vec(event(), 1..60),
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        Journal::init(directory.path()).unwrap();
+        let open = || Journal::open(directory.path(), Durability::Process).unwrap();
+        let mut journals = [open(), open(), open()];
+        let (mut objects, mut refs) = (BTreeMap::new(), BTreeMap::new());
+        let mut torn = 0;
+        for event in events {
+            match event {
+                Event::Append { handle, content, name } => {
+                    let name = vec![handle as u8, name];
+                    let journal = &journals[handle];
+                    journal.remember_reference(&name, None, journal.generation());
+                    if journal.reference(&name) != Some(refs.get(&name).copied()) {
+                        // It was reopened, and has not looked since.
+                        journal.refresh().unwrap();
+                    }
+                    let old = refs.get(&name).copied();
+                    let outcome = journal.append(&mut frame_of(&content, &name, old)).unwrap();
+                    prop_assert!(matches!(outcome, Append::Done(_)), "{:?}", outcome);
+                    objects.insert(Id::of_blob(&content), record(&content));
+                    refs.insert(name, Id::of_blob(&content));
+                }
+                Event::AppendShared { handle, content } => {
+                    let name = b"shared".to_vec();
+                    let journal = &journals[handle];
+                    journal.remember_reference(&name, None, journal.generation());
+                    let believed = journal.reference(&name).flatten();
+                    let actual = refs.get(&name).copied();
+                    let outcome = journal.append(&mut frame_of(&content, &name, believed)).unwrap();
+                    objects.insert(Id::of_blob(&content), record(&content));
+                    match outcome {
+                        Append::Done(_) => {
+                            prop_assert_eq!(believed, actual);
+                            refs.insert(name, Id::of_blob(&content));
+                        }
+                        Append::Moved(_, found, _) => {
+                            prop_assert_ne!(believed, actual);
+                            prop_assert_eq!(found, actual);
+                        }
+                        other => prop_assert!(false, "{:?}", other),
+                    }
+                }
+                Event::Seal { handle } => journals[handle].seal().unwrap(),
+                Event::Reopen { handle } => journals[handle] = open(),
+                Event::Refresh { handle } => check(&journals[handle], &objects, &refs, torn)?,
+                Event::Tear => {
+                    let last = open().segment_numbers().pop().unwrap();
+                    let path = directory.path().join(segment::file_name(last));
+                    let mut frame = frame_of(&[7; 500], b"torn", None);
+                    frame.finish();
+                    let half = &frame.bytes()[..frame.len() - 3];
+                    let bytes = std::fs::read(&path).unwrap();
+                    // Over what another writer has left, which nobody has looked at yet.
+                    let journal = open();
+                    let (_, tail) = journal.end();
+                    let mut bytes = bytes[..tail as usize].to_vec();
+                    bytes.extend_from_slice(half);
+                    std::fs::write(&path, &bytes).unwrap();
+                    torn += 1;
+                }
+                Event::Unnoted { content } => {
+                    let path = directory.path().join("lock");
+                    let before = std::fs::read(&path).unwrap();
+                    let name = b"shared".to_vec();
+                    let journal = open();
+                    journal.remember_reference(&name, None, journal.generation());
+                    let old = refs.get(&name).copied();
+                    let outcome = journal.append(&mut frame_of(&content, &name, old)).unwrap();
+                    prop_assert!(matches!(outcome, Append::Done(_)), "{:?}", outcome);
+                    objects.insert(Id::of_blob(&content), record(&content));
+                    refs.insert(name, Id::of_blob(&content));
+                    std::fs::write(&path, before).unwrap();
+                }
+                Event::Ledger { bytes, offset } => {
+                    let path = directory.path().join("lock");
+                    let mut all = std::fs::read(&path).unwrap();
+                    all.resize(all.len().max(offset + bytes.len()), 0);
+                    all[offset..offset + bytes.len()].copy_from_slice(&bytes);
+                    std::fs::write(&path, &all).unwrap();
+                }
+            }
+        }
+        for journal in journals.iter().chain([&open()]) {
+            check(journal, &objects, &refs, torn)?;
+        }
+    }
+}
+
+#[test]
+fn an_append_reads_nothing_of_others() {
+    let directory = tempfile::tempdir().unwrap();
+    Journal::init(directory.path()).unwrap();
+    let open = || Journal::open(directory.path(), Durability::Process).unwrap();
+    let (one, other) = (open(), open());
+    for journal in [&one, &other] {
+        journal.remember_reference(b"one", None, journal.generation());
+        journal.remember_reference(b"other", None, journal.generation());
+    }
+    let mut old = [None, None];
+    for number in 0u64..20_000 {
+        let content = number.to_le_bytes().repeat(40);
+        let which = usize::from(number % 2 == 1);
+        let (journal, name): (_, &[u8]) = [(&one, &b"one"[..]), (&other, b"other")][which];
+        let mut frame = frame_of(&content, name, old[which]);
+        assert!(matches!(journal.append(&mut frame), Ok(Append::Done(_))));
+        old[which] = Some(Id::of_blob(&content));
+    }
+    // Its own first frames, and up to there those of the other; then it read no more, although
+    // segments have become full meanwhile.
+    assert!(other.end() < (1, 2000));
+    assert!(other.newest_segment() > 1);
+    assert!(!other.contains(&Id::of_blob(&19_998u64.to_le_bytes().repeat(40))));
+    other.refresh().unwrap();
+    assert_eq!(other.reference(b"one"), Some(old[0]));
+    assert_eq!(other.size().1, 20_000);
+    assert_eq!(other.end(), open().end());
+}
+
+#[test]
+fn a_ledger_that_survived_a_crash_of_the_machine_leads_nobody_astray() {
+    let directory = tempfile::tempdir().unwrap();
+    Journal::init(directory.path()).unwrap();
+    let open = || {
+        let journal = Journal::open(directory.path(), Durability::Process).unwrap();
+        journal.remember_reference(b"r", None, journal.generation());
+        journal
+    };
+    let append_to = |name: &[u8], journal: &Journal, content: &[u8], old: Option<&[u8]>| {
+        let mut frame = frame_of(content, name, old.map(Id::of_blob));
+        assert!(matches!(journal.append(&mut frame), Ok(Append::Done(_))));
+    };
+    let append = |journal: &Journal, content: &[u8], old| append_to(b"r", journal, content, old);
+    append(&open(), b"first", None);
+    let path = directory.path().join(segment::file_name(1));
+    let on_disk = std::fs::read(&path).unwrap();
+    let journal = open();
+    append(&journal, b"second", Some(b"first"));
+    append(&journal, b"third", Some(b"second"));
+    drop(journal);
+    std::fs::write(&path, on_disk).unwrap();
+    let journal = open();
+    // Of this ref the ledger says nothing.
+    journal.remember_reference(b"s", None, journal.generation());
+    append_to(b"s", &journal, b"another", None);
+    append(&journal, b"fourth", Some(b"first"));
+    append(&journal, b"fifth", Some(b"fourth"));
+    let journal = open();
+    assert_eq!(journal.reference(b"r"), Some(Some(Id::of_blob(b"fifth"))));
+    assert_eq!(journal.size().1, 4);
+    assert_eq!(journal.damage(), []);
 }
 
 #[test]

@@ -203,6 +203,7 @@ impl Verifier {
     /// meanwhile is then seen twice, and not missed.
     pub fn journal(&mut self) -> Result<()> {
         let engine = Arc::clone(&self.engine);
+        engine.journal().refresh()?;
         for number in engine.journal().segment_numbers() {
             let mut objects: Vec<(Id, Vec<u8>)> = Vec::new();
             engine.journal().each_frame((number, 0), &mut |frame| {
