@@ -19,7 +19,7 @@ RUST_SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml 2>/dev/null
 	Cargo.toml Cargo.lock
 PYTHON_SOURCES := $(shell find python -name '*.py' 2>/dev/null)
 
-.PHONY: help setup run test test-rust test-python cover lint lint-rust fmt bench \
+.PHONY: help setup run test test-rust test-python cover lint lint-rust fmt bench commit-path \
 	benchmark-phase0 benchmark fuzz licenses sbom audit hooks lock clean
 
 help: ## List the targets
@@ -90,6 +90,9 @@ benchmark: setup
 	@cargo build --quiet --release --locked -p helios-core --example floor
 	@$(BIN)/helios-cli benchmark \
 		--floor "$${CARGO_TARGET_DIR:-target}/release/examples/floor" $(BENCH)
+
+commit-path: setup ## Show where the time of a small commit goes, by perf
+	@$(BIN)/python tools/commit_path.py
 
 fuzz: $(VENV)/.toolchain ## Run each fuzz target for FUZZ_SECONDS (60)
 	@tools/fuzz.sh $(FUZZ_SECONDS)
