@@ -19,6 +19,7 @@ from helios.bench.peers import assembled
 from helios.bench.peers.fast_import import FastImport
 from helios.bench.peers.git import Git
 from helios.bench.peers.helios import Helios
+from helios.bench.peers.jujutsu import Jujutsu
 from helios.bench.peers.peer import Peer
 from helios.bench.sidebyside import edits_of
 from helios.bench.workbench import Workbench
@@ -67,7 +68,9 @@ def _store(peer: Peer) -> Path | None:
     place = peer.place
     if place is None:
         return None
-    return next((place / name for name in (".helios", ".git") if (place / name).is_dir()), place)
+    return next(
+        (place / name for name in (".helios", ".git", ".jj") if (place / name).is_dir()), place
+    )
 
 
 def _finish(peer: Peer) -> None:
@@ -80,6 +83,8 @@ def _tidy(bench: Workbench, peer: Peer) -> None:
     if isinstance(peer, Helios) and peer.repository is not None:
         maintain(bench, peer.repository)
         peer.repository.gc()
+    elif isinstance(peer, Jujutsu):
+        peer.tidy()
     elif peer.place is not None and bench.programs.git():
         # libgit2 and dulwich keep git's format, and leave this to git.
         bench.programs.run(bench.programs.git("gc", "-q", "--prune=now"), peer.place)
@@ -90,7 +95,7 @@ def _cost(bench: Workbench, peer: Peer) -> Cost | None:
     if store is None:
         return None
     changes_of = edits_of(bench, f"storage of {peer.name}")
-    count = bench.sizes.git_commits if isinstance(peer, Git) else bench.sizes.commits
+    count = bench.sizes.git_commits if isinstance(peer, Git | Jujutsu) else bench.sizes.commits
     _finish(peer)
     before = kept(store)
     piped = peer.piped_bytes if isinstance(peer, FastImport) else 0

@@ -20,15 +20,18 @@ use super::Position;
 use crate::error::{Error, Result};
 use crate::platform;
 
-/// Refs share a place if there are more of them, or by chance; then their writers read more.
-pub(super) const PLACES: usize = 124;
-const VERSION: u32 = 1;
-/// Behind the epoch: checksum, version, end (two numbers), places.
-const OFFSET: u64 = 8;
-const CHECKED: usize = 4;
-const END: usize = 8;
-const PLACE: usize = 24;
-const LEN: usize = PLACE + 8 * PLACES;
+/// Refs share a place if there are more of them, or by chance; then their writers read more. The
+/// first is of frames that change no ref, and of segments that were begun.
+pub(super) const PLACES: usize = 127;
+const OF_NO_REF: usize = 0;
+const VERSION: u64 = 1;
+/// Behind the epoch: the version, then the places, each a position and its check.
+const VERSION_AT: usize = 8;
+const PLACES_AT: usize = 16;
+const PLACE_LEN: usize = 16;
+const LEN: usize = PLACES_AT + PLACE_LEN * PLACES;
+/// 2^64 divided by the golden ratio.
+const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// A position as one number, in the same order. Offsets fit, because segments are sealed long
 /// before; 2^32 segments hold 2^54 bytes.
@@ -38,37 +41,44 @@ pub(super) fn packed((segment, offset): Position) -> u64 {
 
 /// The place of a ref.
 pub(super) fn place_of(name: &[u8]) -> usize {
-    crc32fast::hash(name) as usize % PLACES
+    1 + crc32fast::hash(name) as usize % (PLACES - 1)
 }
 
 pub(super) struct Ledger {
     pub epoch: u64,
-    /// Where the next frame goes; (0, 0) if that is not known.
+    /// Where the next frame goes, which is what the places say last; (0, 0) if that is not known.
     pub end: Position,
-    bytes: [u8; LEN],
+    places: [u64; PLACES],
 }
 
 impl Ledger {
     pub fn read(file: &File, path: &Path) -> Result<Ledger> {
-        let mut all = [0; OFFSET as usize + LEN];
-        let read = platform::read_at(file, &mut all, 0).map_err(|error| Error::io(path, error))?;
-        let epoch = if read < OFFSET as usize { 0 } else { number(&all, 0) };
-        let mut ledger = Ledger { epoch, end: (0, 0), bytes: [0; LEN] };
-        ledger.bytes.copy_from_slice(&all[OFFSET as usize..]);
-        if read == all.len() && ledger.bytes[..END] == ledger.seal() {
-            ledger.end = (number(&ledger.bytes, END), number(&ledger.bytes, END + 8));
+        let mut bytes = [0; LEN];
+        let read =
+            platform::read_at(file, &mut bytes, 0).map_err(|error| Error::io(path, error))?;
+        let epoch = if read < VERSION_AT { 0 } else { number(&bytes, 0) };
+        let mut ledger = Ledger { epoch, end: (0, 0), places: [0; PLACES] };
+        let mut is_sound = read == LEN && number(&bytes, VERSION_AT) == VERSION;
+        for (place, value) in ledger.places.iter_mut().enumerate() {
+            let at = PLACES_AT + PLACE_LEN * place;
+            *value = number(&bytes, at);
+            is_sound &= number(&bytes, at + 8) == check(place, *value);
+        }
+        if is_sound {
+            let last = ledger.places.iter().fold(0, |last, value| last.max(*value));
+            ledger.end = (last >> 32, last & u64::from(u32::MAX));
         }
         Ok(ledger)
     }
 
     /// Where the last frame ended that changed a ref of this place, or later.
     pub fn changed(&self, place: usize) -> u64 {
-        number(&self.bytes, PLACE + 8 * place)
+        self.places[place]
     }
 
     /// Writes that a frame that ended at `at` has made these changes, and where the journal ends
-    /// now. `is_whole` says that the ledger knew of all that was before the frame; if it did not,
-    /// any ref may have changed.
+    /// now: there, or in the segment that was begun behind it. `is_whole` says that the ledger knew
+    /// of all that was before the frame; if it did not, any ref may have changed.
     pub fn note(
         &mut self,
         file: &File,
@@ -76,33 +86,42 @@ impl Ledger {
         (changes, at, is_whole): (&[RefChange], Position, bool),
         end: Position,
     ) -> Result<()> {
-        match is_whole {
-            true => changes.iter().for_each(|each| self.set(place_of(&each.name), at)),
-            false => (0..PLACES).for_each(|place| self.set(place, end)),
+        let write = |bytes: &[u8], at: usize| {
+            platform::write_all_at(file, bytes, at as u64).map_err(|error| Error::io(path, error))
+        };
+        if !is_whole {
+            self.places = [packed(end); PLACES];
+        }
+        for change in changes {
+            self.places[place_of(&change.name)] = packed(at);
+        }
+        if changes.is_empty() || end != at {
+            self.places[OF_NO_REF] = packed(end);
         }
         self.end = end;
-        self.bytes[END..END + 8].copy_from_slice(&end.0.to_le_bytes());
-        self.bytes[END + 8..PLACE].copy_from_slice(&end.1.to_le_bytes());
-        let seal = self.seal();
-        self.bytes[..END].copy_from_slice(&seal);
-        platform::write_all_at(file, &self.bytes, OFFSET).map_err(|error| Error::io(path, error))
+        // Sixteen bytes are enough for a commit.
+        if let (true, true, [change]) = (is_whole, end == at, changes) {
+            let place = place_of(&change.name);
+            return write(&self.entry(place), PLACES_AT + PLACE_LEN * place);
+        }
+        let mut bytes = VERSION.to_le_bytes().to_vec();
+        (0..PLACES).for_each(|place| bytes.extend_from_slice(&self.entry(place)));
+        write(&bytes, VERSION_AT)
     }
 
-    fn set(&mut self, place: usize, at: Position) {
-        let from = PLACE + 8 * place;
-        self.bytes[from..from + 8].copy_from_slice(&packed(at).to_le_bytes());
+    fn entry(&self, place: usize) -> [u8; PLACE_LEN] {
+        let value = self.places[place];
+        let mut entry = [0; PLACE_LEN];
+        entry[..8].copy_from_slice(&value.to_le_bytes());
+        entry[8..].copy_from_slice(&check(place, value).to_le_bytes());
+        entry
     }
+}
 
-    /// Checksum and version, as they must be.
-    fn seal(&self) -> [u8; END] {
-        let mut seal = [0; END];
-        seal[CHECKED..].copy_from_slice(&VERSION.to_le_bytes());
-        let mut checksum = crc32fast::Hasher::new();
-        checksum.update(&seal[CHECKED..]);
-        checksum.update(&self.bytes[END..]);
-        seal[..CHECKED].copy_from_slice(&checksum.finalize().to_le_bytes());
-        seal
-    }
+/// What stands behind the value of a place, against damage. It is computed for all places at each
+/// append, so it is one multiplication.
+fn check(place: usize, value: u64) -> u64 {
+    value.wrapping_add(place as u64 + 1).wrapping_mul(MIX)
 }
 
 fn number(bytes: &[u8], at: usize) -> u64 {

@@ -179,7 +179,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (0usize..3).prop_map(|handle| Event::Refresh { handle }),
         1 => Just(Event::Tear),
         1 => content().prop_map(|content| Event::Unnoted { content }),
-        1 => (proptest::collection::vec(any::<u8>(), 0..40), 8usize..1100)
+        1 => (proptest::collection::vec(any::<u8>(), 0..40), 8usize..2100)
             .prop_map(|(bytes, offset)| Event::Ledger { bytes, offset }),
     ]
 }

@@ -13,6 +13,7 @@ from helios.bench.peers.dulwich import Dulwich
 from helios.bench.peers.fast_import import FastImport
 from helios.bench.peers.git import Git
 from helios.bench.peers.helios import Helios
+from helios.bench.peers.jujutsu import Jujutsu
 from helios.bench.peers.libgit2 import Libgit2, Libgit2InMemory
 from helios.bench.peers.peer import Peer
 from helios.bench.workbench import Workbench
@@ -24,6 +25,7 @@ PEERS: dict[str, Callable[[Workbench], Peer]] = {
     Libgit2.name: Libgit2,
     Libgit2InMemory.name: Libgit2InMemory,
     Dulwich.name: Dulwich,
+    Jujutsu.name: Jujutsu,
 }
 
 
