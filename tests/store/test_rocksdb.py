@@ -140,14 +140,21 @@ def test_settings_hold_for_every_family_after_reopening(path: Path) -> None:
     written = configparser.RawConfigParser(strict=False)
     written.read(max(path.glob("OPTIONS-*")))
     assert written["DBOptions"]["atomic_flush"] == "true"
-    assert set(Rdict.list_cf(str(path))) == {"default", "objects", "refs", "operations"}
-    for family, blobs, runs in (
-        ("objects", "true", "16"),
-        ("refs", "false", "4"),
-        ("operations", "false", "4"),
+    assert set(Rdict.list_cf(str(path))) == {
+        "default",
+        "objects",
+        "refs",
+        "operations",
+        "chunks",
+    }
+    for family, blobs, runs, compression in (
+        ("objects", "true", "16", "kZSTD"),
+        ("refs", "false", "4", "kZSTD"),
+        ("operations", "false", "4", "kZSTD"),
+        ("chunks", "false", "16", "kNoCompression"),
     ):
         options = written[f'CFOptions "{family}"']
-        assert options["compression"] == "kZSTD"
+        assert options["compression"] == compression
         assert options["compaction_style"] == "kCompactionStyleUniversal"
         assert options["level0_file_num_compaction_trigger"] == runs
         assert options["enable_blob_files"] == blobs

@@ -62,9 +62,14 @@ def repair(
     # RocksDB refuses to write where it cannot read.
     with suppress(errors.Corruption):
         found = _rounds(directory, places, source, show, restored)
-    if found is None or any(damage.kind == "l2" for damage in found.damage):
+    if (
+        found is None
+        or any(damage.kind == "l2" for damage in found.damage)
+        or not _reads_through(directory)
+    ):
         # To replace records does not help: RocksDB cannot read through its own tables.
         with Opened(directory) as opened:
+            opened.engine.raise_format()
             _rebuild(directory, opened.store)
         found = _rounds(directory, places, source, show, restored)
     if any(damage.place == "journal" for damage in found.damage):
@@ -76,6 +81,11 @@ def repair(
         # An empty one says nothing, and the next commit writes it anew.
         os.truncate(os.path.join(directory, SYNCED), 0)
     return len(restored)
+
+
+def _reads_through(directory: str) -> bool:
+    with RocksStore.open(os.path.join(directory, "l2"), writable=False) as store:
+        return store.reads_through()
 
 
 def _rounds(
@@ -268,6 +278,7 @@ def _restore(
     if not wanted:
         return set()
     verification = looked.verification
+    looked.opened.engine.raise_format()
     with RocksStore.open(os.path.join(directory, "l2"), writable=True) as store:
         sink = _Sink(store)
 
@@ -332,7 +343,7 @@ def _places(directory: str) -> Iterator[str]:
     for folder in (journal, os.path.join(journal, "lost"), *_aside(directory)):
         with suppress(FileNotFoundError):
             for name in sorted(os.listdir(folder)):
-                if name.endswith((".journal", ".torn", ".blob")):
+                if name.endswith((".journal", ".torn", ".blob", ".sst")):
                     yield os.path.join(folder, name)
 
 

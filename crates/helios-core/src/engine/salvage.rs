@@ -10,7 +10,7 @@ use super::{verify, Engine};
 use crate::error::{Error, Result};
 use crate::id::{Id, IdSet, ID_LEN};
 use crate::journal::frame::PAYLOAD_MAX;
-use crate::object::Kind;
+use crate::object::{varint_len, Kind, Reader};
 use crate::store::chunk::{split, split_stream, CHUNKED_BYTES_MIN};
 use crate::store::record::{self, Chunk, Form, Record};
 use crate::store::ObjectReader;
@@ -26,6 +26,12 @@ const FRAMED_LEN: usize = 4;
 /// expires, two checksums, the key, the value.
 const BLOB_KEY: [u8; 8] = (ID_LEN as u64).to_le_bytes();
 const BLOB_HEADER_LEN: usize = 32;
+/// A large record in a table of RocksDB begins a block that is not compressed: how many bytes the
+/// key shares with the one before, how many more it has, how many the value has (varints); the key,
+/// which is the id, a byte that says that a value follows, and seven more; the value.
+const TABLE_KEY: [u8; 2] = [0, TABLE_KEY_LEN as u8];
+const TABLE_KEY_LEN: usize = ID_LEN + 8;
+const TABLE_VALUE: u8 = 1;
 /// What is looked at to tell a record. Zeros behind the end of a file stand for what is not there.
 const HEADER_LEN_MAX: usize = BLOB_HEADER_LEN + ID_LEN;
 
@@ -78,8 +84,9 @@ impl Engine {
         Ok(())
     }
 
-    /// Looks for records of the wanted objects anywhere in a file, as a frame of the journal or a
-    /// blob file of RocksDB holds them, whatever is around them. Gives out those that verify.
+    /// Looks for records of the wanted objects anywhere in a file, as a frame of the journal, or a
+    /// blob file or a table of RocksDB hold them, whatever is around them. Gives out those that
+    /// verify.
     pub fn search_file(&self, path: &Path, wanted: &IdSet, found: Sink<'_>) -> Result<()> {
         let fail = |error| Error::io(path, error);
         let mut file = File::open(path).map_err(fail)?;
@@ -147,6 +154,14 @@ fn record_at(bytes: &[u8]) -> Option<(Id, usize, u64)> {
         let len = u64::from_le_bytes(*bytes[BLOB_KEY.len()..].first_chunk::<8>()?);
         let id = bytes.get(BLOB_HEADER_LEN..HEADER_LEN_MAX)?;
         return Some((Id::from_slice(id).ok()?, HEADER_LEN_MAX, len));
+    }
+    if bytes.starts_with(&TABLE_KEY) {
+        let mut reader = Reader::new(&bytes[TABLE_KEY.len()..HEADER_LEN_MAX]);
+        let len = reader.varint().ok()?;
+        let id = reader.id().ok()?;
+        let key_start = TABLE_KEY.len() + varint_len(len);
+        let is_value = reader.u8().ok()? == TABLE_VALUE;
+        return is_value.then_some((id, key_start + TABLE_KEY_LEN, len));
     }
     None
 }
