@@ -303,3 +303,39 @@ def test_a_large_record_without_a_stub_is_garbage_and_goes(place: Path) -> None:
         assert store.counts().disk_bytes >= size
         store.compact()
         assert store.counts().disk_bytes < size // 10
+
+
+def test_a_flipped_bit_anywhere_in_a_table_of_large_records_is_told_or_harmless(
+    repo: Repository, place: Path
+) -> None:
+    content = random.Random(6).randbytes(3 << 20)
+    with repo.vst() as vst:
+        vst["large"] = content
+        vst["middling"] = content[:100_000]
+    repo.maintenance()
+    repo.close()
+    table = max((place / ".helios" / "l2").glob("*.sst"), key=lambda path: path.stat().st_size)
+    whole = table.read_bytes()
+    assert len(whole) > 3 << 20
+    chance = random.Random(7)
+    # The last bytes are the table's own: index, filter, properties, footer.
+    places = [chance.randrange(len(whole)) for _ in range(30)]
+    places += [len(whole) - chance.randrange(4096) - 1 for _ in range(60)]
+    told = 0
+    for at in places:
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << chance.randrange(8)
+        table.write_bytes(damaged)
+        with Repository.open(place, cache_bytes=0) as opened:
+            found = opened.verify()
+            told += not found.clean
+            for path, right in (("large", content), ("middling", content[:100_000])):
+                try:
+                    assert opened.read("main", path) == right
+                except errors.HeliosError:
+                    assert not found.clean, at
+    assert told > 30
+    for size in (0, 100, len(whole) // 2, len(whole) - 1):
+        table.write_bytes(whole[:size])
+        with Repository.open(place, cache_bytes=0) as opened:
+            assert not opened.verify().clean

@@ -9,7 +9,7 @@ from helios.store.options import CHUNKS, FAMILIES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
     from rocksdict import ColumnFamily, Rdict, ReadOptions, WriteBatch
@@ -87,7 +87,7 @@ class Database:
             self._uncached.fill_cache(False)  # type: ignore[call-arg]
         return self._uncached
 
-    def delete_large(self, ids: list[bytes]) -> None:
+    def delete_large(self, ids: Iterable[bytes]) -> None:
         if self._chunks is not None:
             batch = batch_of_writes()
             for object_id in ids:

@@ -30,7 +30,12 @@ STUB_LEN = 10
 
 def is_large(record: bytes) -> bool:
     """Whether a record goes to the family of large ones."""
-    return len(record) >= LARGE_BYTES_MIN and record[0] == BLOB and record[1] in WHOLE_FORMS
+    return may_be_large(record[1], len(record)) and record[0] == BLOB
+
+
+def may_be_large(form: int, length: int) -> bool:
+    """Whether a blob of this form and length is; what is no blob may be as long."""
+    return length >= LARGE_BYTES_MIN and form in WHOLE_FORMS
 
 
 def stub_of(record: bytes) -> bytes:

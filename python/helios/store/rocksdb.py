@@ -50,7 +50,7 @@ from helios.store import manifest as manifests
 from helios.store.alone import Alone
 from helios.store.base import FORMS, StoreCounts, checked_prefix, form_of, supersedes
 from helios.store.database import Database, batch_of_writes
-from helios.store.large import LARGE_BYTES_MIN, WHOLE_FORMS, is_large, is_stub
+from helios.store.large import is_large, is_stub, may_be_large
 from helios.store.lock import WriterLock
 from helios.store.options import CHUNKS, FAMILIES, opening
 from helios.store.place import Place, View
@@ -112,7 +112,7 @@ class RocksStore(Alone):
         self._database: Database | None = None
         self._counters = [0] * (len(FORMS) + 1)
         # Large records whose stubs are deleted, or overwritten, but not for good yet.
-        self._unlinked: list[bytes] = []
+        self._unlinked: set[bytes] = set()
         self._looked = False
         self._stamp: tuple[str, int, int] | None = None
         self._closed = False
@@ -165,7 +165,7 @@ class RocksStore(Alone):
                     counters[form] += 1
                     counters[-1] += len(record)
                 pending[object_id] = record
-                database.put(batch, object_id, record)
+                self._put(batch, object_id, record, replaces=known is not None)
                 if batch.size_in_bytes() >= BATCH_BYTES_MAX:
                     self._write_records(batch, counters)
                     batch, pending, counters = batch_of_writes(), {}, counters.copy()
@@ -189,12 +189,17 @@ class RocksStore(Alone):
                     if len(known) > 1 and known[1] < len(FORMS):
                         counters[known[1]] -= 1
                     counters[-1] -= len(known)
-                database.put(batch, object_id, record)
-                if not is_large(record):
-                    self._unlinked.append(object_id)
+                self._put(batch, object_id, record, replaces=known is not None)
             if replaced:
                 self._write_records(batch, counters)
             return len(replaced)
+
+    def _put(self, batch: WriteBatch, object_id: bytes, record: bytes, *, replaces: bool) -> None:
+        self._writable().put(batch, object_id, record)
+        if is_large(record):
+            self._unlinked.discard(object_id)
+        elif replaces:
+            self._unlinked.add(object_id)
 
     def _known(self, database: Database, object_id: bytes) -> bytes | None:
         """The record that is there, empty if it is damaged; None if there is none."""
@@ -241,8 +246,8 @@ class RocksStore(Alone):
                 counters[form] -= 1
                 counters[-1] -= length
                 batch.delete(object_id, handle)
-                if form in WHOLE_FORMS and length >= LARGE_BYTES_MIN:
-                    self._unlinked.append(object_id)
+                if may_be_large(form, length):
+                    self._unlinked.add(object_id)
             self._write_records(batch, counters)
 
     def delete_operations(self, positions: Iterable[tuple[int, int]]) -> None:
@@ -256,7 +261,7 @@ class RocksStore(Alone):
     def compact(self) -> None:
         with self._lock:
             database = self._writable()
-            self._unlinked += self._guard(database.without_stubs)
+            self._unlinked.update(self._guard(database.without_stubs))
             self._guard(self._flush, database)
             self._guard(database.compact)
 
@@ -321,7 +326,7 @@ class RocksStore(Alone):
         database.flush()
         if self._unlinked:
             database.delete_large(self._unlinked)
-            self._unlinked = []
+            self._unlinked.clear()
 
     def close(self) -> None:
         """Flushes, lets compactions finish and releases the store.
