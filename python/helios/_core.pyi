@@ -318,6 +318,9 @@ class Verification:
     def search(
         self, path: str, wanted: list[str], sink: Callable[[bytes, bytes], None]
     ) -> None: ...
+    def copy_nodes(
+        self, index: str, wanted: list[str], sink: Callable[[bytes, bytes], None]
+    ) -> None: ...
     @staticmethod
     def copy_file(path: str, id: str, sink: Callable[[bytes, bytes], None]) -> bool: ...
     @staticmethod

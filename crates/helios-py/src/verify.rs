@@ -200,6 +200,19 @@ impl Verification {
         Ok(py.detach(|| self.engine.search_file(&path, &wanted, give).map_err(Failure::from))?)
     }
 
+    /// Gives the wanted tree nodes to `sink` that the index of a worktree describes.
+    fn copy_nodes(
+        &self,
+        py: Python<'_>,
+        index: PathBuf,
+        wanted: Vec<String>,
+        sink: Py<PyAny>,
+    ) -> PyResult<()> {
+        let wanted: IdSet = parse_ids(&wanted)?.into_iter().collect();
+        let give = &mut |id: Id, record: Vec<u8>| give(&sink, &id, &record);
+        Ok(py.detach(|| self.engine.copy_nodes(&index, &wanted, give).map_err(Failure::from))?)
+    }
+
     /// Gives a file's content to `sink` if it has the id; whether it has.
     #[staticmethod]
     fn copy_file(py: Python<'_>, path: PathBuf, id: &str, sink: Py<PyAny>) -> PyResult<bool> {

@@ -1,10 +1,11 @@
 """Repair: damaged and missing objects are restored from where their content can be found.
 
 Sources, in this order: another record of the same object, in journal or L2; what lies anywhere in
-the journal's files, in `journal/lost` and in an L2 that was moved aside; files of the worktree;
-another repository. What is stored is replaced only by what was verified against the id. Nothing is
-deleted: an L2 that cannot be read through is moved aside, and what can be read of it is copied into
-a new one. Rounds go on as long as they restore something, because it may refer to more.
+the journal's files, in `journal/lost` and in an L2 that was moved aside; files of the worktree, and
+for tree nodes what its index knows of them; another repository. What is stored is replaced only by
+what was verified against the id. Nothing is deleted: an L2 that cannot be read through is moved
+aside, and what can be read of it is copied into a new one. Rounds go on as long as they restore
+something, because it may refer to more.
 
 Whatever writes L2 holds the lock of its writer. Commits go on in the journal meanwhile.
 """
@@ -296,6 +297,9 @@ def _restore(
         for each, path in _files(places, left):
             with suppress(errors.StorageError):
                 verification.copy_file(path, each, sink)
+        for place in places:
+            with suppress(errors.HeliosError):
+                verification.copy_nodes(os.path.join(place.state, "index"), missing(), sink)
         for aside in _aside(directory):
             with suppress(errors.HeliosError), RocksStore.open(aside, writable=False) as damaged:
                 verification.copy_from(open_engine(directory, damaged), missing(), sink)

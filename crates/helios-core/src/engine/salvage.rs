@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::{verify, Engine};
 use crate::error::{Error, Result};
@@ -14,6 +15,8 @@ use crate::object::{varint_len, Kind, Reader};
 use crate::store::chunk::{split, split_stream, CHUNKED_BYTES_MIN};
 use crate::store::record::{self, Chunk, Form, Record};
 use crate::store::ObjectReader;
+use crate::tree::{directory, node, Entry, EntryKind, Kid, Tree};
+use crate::worktree::Index;
 
 /// Takes records by id.
 pub type Sink<'s> = &'s mut dyn FnMut(Id, Vec<u8>) -> Result<()>;
@@ -84,6 +87,21 @@ impl Engine {
         Ok(())
     }
 
+    /// Gives out those of the wanted tree nodes that the tree is made of which the index of a
+    /// worktree describes. Whether that is still what is on disk does not matter: a node that has
+    /// the id is the right one.
+    pub fn copy_nodes(&self, index: &Path, wanted: &IdSet, sink: Sink<'_>) -> Result<()> {
+        let mut tree = Tree::default();
+        for (path, known) in Index::load(index)?.iter() {
+            let (entry, kid) = match known.kind {
+                EntryKind::Directory => directory::new_directory(),
+                kind => (Entry { kind, id: known.id, size: known.stat.size }, Kid::clean()),
+            };
+            tree.set(path, &entry, kid, self)?;
+        }
+        node::seal(tree.root_mut(), &mut Wanted { wanted, sink }).map(drop)
+    }
+
     /// Looks for records of the wanted objects anywhere in a file, as a frame of the journal, or a
     /// blob file or a table of RocksDB hold them, whatever is around them. Gives out those that
     /// verify.
@@ -140,6 +158,27 @@ impl Engine {
             }
         };
         (record.kind.id_of(&bytes) == *id).then_some((record.kind, bytes))
+    }
+}
+
+/// Gives out the nodes that are wanted.
+struct Wanted<'s> {
+    wanted: &'s IdSet,
+    sink: Sink<'s>,
+}
+
+impl node::Sink for Wanted<'_> {
+    fn directory(&mut self, _entries: u64) {}
+
+    fn blob(&mut self, _id: Id, _bytes: &Arc<[u8]>, _replaces: Option<Id>) -> Result<u8> {
+        Ok(0)
+    }
+
+    fn node(&mut self, id: Id, bytes: &[u8], _replaced: Option<&node::Replaced>) -> Result<u8> {
+        if self.wanted.contains(&id) {
+            put_whole(Kind::Tree, id, bytes, self.sink)?;
+        }
+        Ok(0)
     }
 }
 
