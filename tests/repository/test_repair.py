@@ -55,6 +55,33 @@ def test_a_file_of_the_worktree_restores_its_blob(repo: Repository, place: Path)
         assert again.read("@", "link") == b"d/small"
 
 
+def test_the_index_of_a_worktree_restores_tree_nodes(repo: Repository, place: Path) -> None:
+    chance = random.Random(3)
+    for number in range(300):
+        directory = place / "d" / str(number % 3)
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / f"{number}").write_bytes(chance.randbytes(30))
+        (place / f"{number}").write_bytes(chance.randbytes(30))
+    (place / "d" / "empty").mkdir()
+    (place / "d" / "link").symlink_to("0/0")
+    (place / "d" / "0" / "0").chmod(0o755)
+    snapshot = repo.worktree.commit().snapshot
+    repo.maintenance()
+    with RocksStore.open(place / ".helios" / "l2", writable=False) as store:
+        nodes = [k.hex() for page in store.pages() for k, r in page.records if r[0] == 2]
+    assert len(nodes) > 6
+    spoil(place, flip_last, *nodes)
+    assert {damage.id for damage in repo.verify().damage} >= set(nodes)
+    assert snapshot is not None
+    found = repo.verify(repair=True)
+    assert found.clean, found.damage
+    with Repository.open(place, cache_bytes=0) as again:
+        paths = set(again.vst(snapshot.id))
+        assert len(paths) == 601
+        diff = again.worktree.status().diff
+        assert [*diff.added, *diff.changed, *diff.deleted] == []
+
+
 def test_a_file_that_has_changed_restores_nothing(repo: Repository, place: Path) -> None:
     (place / "a").write_bytes(b"1" * 900)
     repo.worktree.commit()

@@ -55,7 +55,7 @@ class StoreSuite:
             two,
         ]
 
-    @pytest.mark.parametrize("length", [0, 1, 511, 512, 5 << 20])
+    @pytest.mark.parametrize("length", [0, 1, 511, 512, 65_531, 65_532, 5 << 20])
     def test_records_of_any_length_come_back(self, store: Store, length: int) -> None:
         record = make_record(bytes(range(256)) * (length // 256) + b"x" * (length % 256))
         store.put_records([(make_id(length), record)])
@@ -91,6 +91,48 @@ class StoreSuite:
         assert store.put_records(iter(records)) == 60
         assert store.counts().objects == 60
         assert None not in store.records([make_id(n) for n in range(60)])
+
+    def test_a_record_is_replaced_whatever_its_length(self, store: Store) -> None:
+        records = [make_record(b"x" * length) for length in (70_000, 10, 80_000, 90_000, 20)]
+        store.put_records([(make_id(1), records[0])])
+        for record in records[1:]:
+            assert store.replace_records([(make_id(1), record)]) == 1
+            assert store.records([make_id(1)]) == [record]
+            store.flush()
+            assert store.records([make_id(1)]) == [record]
+            assert store.counts().record_bytes == len(record)
+        assert store.ids_with_prefix("", BLOB) == [make_id(1)]
+
+    def test_what_is_deleted_and_put_again_is_there(self, store: Store) -> None:
+        record = make_record(b"x" * 70_000)
+        for _ in range(3):
+            assert store.put_records([(make_id(1), record)]) == 1
+            store.delete_records([(make_id(1), RAW, len(record))])
+            assert store.records([make_id(1)]) == [None]
+            assert store.put_records([(make_id(1), record)]) == 1
+            store.flush()
+            assert store.records([make_id(1)]) == [record]
+            store.delete_records([(make_id(1), RAW, len(record))])
+            store.flush()
+            assert store.records([make_id(1)]) == [None]
+            assert store.counts().objects == 0
+
+    def test_pages_hold_all_records_in_the_order_of_ids(self, store: Store) -> None:
+        records = {
+            make_id(n): make_record(bytes([n % 251]) * (n % 2 * 100_000 + n)) for n in range(300)
+        }
+        store.put_records(records.items())
+        pages = list(store.pages())
+        found = [entry for page in pages for entry in page.records if len(entry[0]) == 32]
+        assert found == sorted(records.items())
+        assert all(sum(len(r) for _, r in page.records) < 9 << 20 for page in pages) or (
+            len(pages) == 1
+        )
+        named = {
+            key: length for page in store.pages(with_large=False) for key, length in page.large
+        }
+        assert all(len(records[key]) == length for key, length in named.items())
+        assert store.large(list(named)) == [records[key] for key in named]
 
     def test_counts_are_by_stored_form(self, store: Store) -> None:
         forms = {RAW: 4, ZSTD: 3, SPLICE: 2, CHUNKS: 1}

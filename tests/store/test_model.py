@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -26,6 +27,9 @@ class StoresMachine(RuleBasedStateMachine):
         super().__init__()
         self.directory = Path(tempfile.mkdtemp(prefix="helios-store-"))
         self.path = self.directory / "l2"
+        # So that records of either kind come and go.
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr("helios.store.large.LARGE_BYTES_MIN", 200)
         self.memory = MemoryStore()
         self.rocks = RocksStore.open(self.path, writable=True)
         self.reader = RocksStore.open(self.path, writable=False)
@@ -45,6 +49,25 @@ class StoresMachine(RuleBasedStateMachine):
                 self.objects[object_id] = record
         for store in self.stores():
             assert store.put_records(pairs) == len(self.objects) - before
+
+    @rule(pairs=st.dictionaries(NUMBERS.map(make_id), RECORDS, max_size=5))
+    def replace_records(self, pairs: dict[bytes, bytes]) -> None:
+        for store in self.stores():
+            assert store.replace_records(pairs.items()) == len(pairs)
+        self.objects |= pairs
+
+    @rule(numbers=st.sets(NUMBERS, max_size=5))
+    def delete_records(self, numbers: set[int]) -> None:
+        ids = [each for each in map(make_id, numbers) if each in self.objects]
+        doomed = [(each, self.objects[each][1], len(self.objects[each])) for each in ids]
+        for store in self.stores():
+            store.delete_records(doomed)
+        for each in ids:
+            del self.objects[each]
+
+    @rule()
+    def compact(self) -> None:
+        self.rocks.compact()
 
     @rule(changes=st.dictionaries(NAMES, st.none() | NUMBERS.map(make_id), max_size=5))
     def put_references(self, changes: dict[bytes, bytes | None]) -> None:
@@ -109,10 +132,13 @@ class StoresMachine(RuleBasedStateMachine):
             forms.count(form) for form in range(4)
         ]
         assert counts.record_bytes == sum(map(len, self.objects.values()))
+        found = [entry for page in store.pages() for entry in page.records if len(entry[0]) == 32]
+        assert found == sorted(self.objects.items())
 
     def teardown(self) -> None:
         for store in (self.memory, self.reader, self.rocks):
             store.close()
+        self.patch.undo()
         shutil.rmtree(self.directory)
 
 

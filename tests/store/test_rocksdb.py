@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import CONTENTS
 from on_disk import copy_database, fill, held, run_python
 from rocksdict import AccessType, Options, Rdict
 
@@ -140,14 +141,21 @@ def test_settings_hold_for_every_family_after_reopening(path: Path) -> None:
     written = configparser.RawConfigParser(strict=False)
     written.read(max(path.glob("OPTIONS-*")))
     assert written["DBOptions"]["atomic_flush"] == "true"
-    assert set(Rdict.list_cf(str(path))) == {"default", "objects", "refs", "operations"}
-    for family, blobs, runs in (
-        ("objects", "true", "16"),
-        ("refs", "false", "4"),
-        ("operations", "false", "4"),
+    assert set(Rdict.list_cf(str(path))) == {
+        "default",
+        "objects",
+        "refs",
+        "operations",
+        "chunks",
+    }
+    for family, blobs, runs, compression in (
+        ("objects", "true", "16", "kZSTD"),
+        ("refs", "false", "4", "kZSTD"),
+        ("operations", "false", "4", "kZSTD"),
+        ("chunks", "false", "16", "kNoCompression"),
     ):
         options = written[f'CFOptions "{family}"']
-        assert options["compression"] == "kZSTD"
+        assert options["compression"] == compression
         assert options["compaction_style"] == "kCompactionStyleUniversal"
         assert options["level0_file_num_compaction_trigger"] == runs
         assert options["enable_blob_files"] == blobs
@@ -282,7 +290,7 @@ class Dying:
         os.kill(os.getpid(), signal.SIGKILL)
 
 def maintain(store, name):
-    store.put_records([(make_id(name), make_record(b"x" * 700))])
+    store.put_records([(make_id(name), make_record(b"x" * 70_000))])
     store.put_references({b"main": make_id(name)})
     store.put_operations([((1, name), b"%d" % name)])
 
@@ -290,15 +298,18 @@ store = RocksStore.open(sys.argv[1], writable=True)
 maintain(store, 1)
 store.flush()
 maintain(store, 2)
-kept = store._database.families  # A family that is dropped is flushed.
-families = list(kept)
-families[int(sys.argv[2])] = Dying()
-store._database.families = families
+kept = store._database.all_families  # A family that is dropped is flushed.
+families, dying = list(store._database.families), int(sys.argv[2])
+if dying < 0:
+    store._database._chunks = Dying()
+else:
+    families[dying] = Dying()
+    store._database.families = families
 store.flush()
 """
 
 
-@pytest.mark.parametrize("dying", [0, 1, 2])
+@pytest.mark.parametrize("dying", [-1, 0, 1, 2])
 def test_death_between_the_flushes_of_families_keeps_no_ref_without_its_object(
     path: Path, dying: int
 ) -> None:
@@ -476,8 +487,8 @@ def test_damage_is_reported_or_does_no_harm(
         file.write_bytes(content[:kept])
     try:
         with RocksStore.open(path, writable=writable) as store:
-            expected = [make_record(bytes([n]) * 20 * n) for n in range(200)]
-            ids = [make_id(n) for n in range(200)]
+            expected = [make_record(n) for n in CONTENTS]
+            ids = [make_id(n) for n in range(len(CONTENTS))]
             assert [store.records([object_id])[0] for object_id in ids] == expected
             assert store.records(ids) == expected
             assert store.reference(b"main") == make_id(1)
@@ -532,16 +543,20 @@ def test_a_path_that_is_not_utf_8_is_written_and_read(tmp_path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == descriptors
 
 
-def test_a_record_that_is_damaged_on_disk_is_superseded(path: Path) -> None:
-    record = make_record(b"long enough for a blob file " * 100)
+@pytest.mark.parametrize(("length", "suffix"), [(100, ".blob"), (3000, ".sst")])
+def test_a_record_that_is_damaged_on_disk_is_superseded(
+    path: Path, length: int, suffix: str
+) -> None:
+    record = make_record(b"long enough for a file of its own" * length)
     with RocksStore.open(path, writable=True) as store:
         fill(store, *range(50))
         store.put_records([(make_id("damaged"), record)])
         counts = store.counts()
-    [blobs] = path.glob("*.blob")
-    content = bytearray(blobs.read_bytes())
+    [file] = [each for each in path.iterdir() if each.is_file() and record in each.read_bytes()]
+    assert file.suffix == suffix
+    content = bytearray(file.read_bytes())
     content[content.index(record) + 1000] ^= 1
-    blobs.write_bytes(content)
+    file.write_bytes(content)
     with RocksStore.open(path, writable=True) as store:
         with pytest.raises(CorruptObject):
             held(store, "damaged")

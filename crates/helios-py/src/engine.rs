@@ -505,6 +505,10 @@ impl Engine {
 
     /// Seals the active segment, so that all that is committed now can move to L2; the numbers of
     /// the sealed segments.
+    fn raise_format(&self, py: Python<'_>) -> PyResult<()> {
+        Ok(py.detach(|| self.core().raise_format().map_err(Failure::from))?)
+    }
+
     fn seal_journal(&self, py: Python<'_>) -> PyResult<Vec<u64>> {
         let journal = self.core().journal();
         py.detach(|| journal.seal().map_err(Failure::from))?;

@@ -4,6 +4,7 @@ use helios_core::error::{Error, Result};
 use helios_core::id::Id;
 use helios_core::store::RecordSource;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use crate::convert::id_from_store;
@@ -58,6 +59,17 @@ impl RecordSource for PythonStore {
 
     fn stored(&self, ids: &[Id]) -> Result<Vec<Option<Vec<u8>>>> {
         self.ask("stored", ids, optional_bytes)
+    }
+
+    fn each_large(&self, ids: &[Id], each: &mut dyn FnMut(usize, Option<&[u8]>)) -> Result<()> {
+        let found: Vec<Option<PyBackedBytes>> =
+            self.ask("large", ids, |value| Ok(value.extract()?))?;
+        for (at, record) in found.iter().enumerate() {
+            each(at, record.as_deref());
+        }
+        // With the GIL, so that the memory is used again at once.
+        Python::attach(|_| drop(found));
+        Ok(())
     }
 
     fn derives(&self) -> Result<bool> {

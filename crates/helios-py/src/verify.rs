@@ -77,11 +77,13 @@ impl Verification {
         Ok(py.detach(|| self.verifier.lock().journal().map_err(Failure::from))?)
     }
 
-    /// Verifies records of L2, by id; keys that are no ids come back.
+    /// Verifies records of L2, by id, and takes in which large ones it has, with their lengths;
+    /// keys that are no ids come back.
     fn records<'py>(
         &self,
         py: Python<'py>,
         batch: Vec<(PyBackedBytes, PyBackedBytes)>,
+        large: Vec<(PyBackedBytes, u64)>,
     ) -> Vec<Bound<'py, PyBytes>> {
         let mut records = Vec::with_capacity(batch.len());
         let mut strange = Vec::new();
@@ -91,7 +93,18 @@ impl Verification {
                 Err(_) => strange.push(PyBytes::new(py, key)),
             }
         }
-        py.detach(|| self.verifier.lock().records(&records));
+        let mut named = Vec::with_capacity(large.len());
+        for (key, len) in &large {
+            match Id::from_slice(key) {
+                Ok(id) => named.push((id, *len)),
+                Err(_) => strange.push(PyBytes::new(py, key)),
+            }
+        }
+        py.detach(|| {
+            let mut verifier = self.verifier.lock();
+            verifier.records(&records);
+            verifier.large(&named);
+        });
         strange
     }
 
@@ -185,6 +198,19 @@ impl Verification {
         let wanted: IdSet = parse_ids(&wanted)?.into_iter().collect();
         let give = &mut |id: Id, record: Vec<u8>| give(&sink, &id, &record);
         Ok(py.detach(|| self.engine.search_file(&path, &wanted, give).map_err(Failure::from))?)
+    }
+
+    /// Gives the wanted tree nodes to `sink` that the index of a worktree describes.
+    fn copy_nodes(
+        &self,
+        py: Python<'_>,
+        index: PathBuf,
+        wanted: Vec<String>,
+        sink: Py<PyAny>,
+    ) -> PyResult<()> {
+        let wanted: IdSet = parse_ids(&wanted)?.into_iter().collect();
+        let give = &mut |id: Id, record: Vec<u8>| give(&sink, &id, &record);
+        Ok(py.detach(|| self.engine.copy_nodes(&index, &wanted, give).map_err(Failure::from))?)
     }
 
     /// Gives a file's content to `sink` if it has the id; whether it has.

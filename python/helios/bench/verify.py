@@ -1,7 +1,7 @@
 """Figures: verification of large objects, beside BLAKE3 alone.
 
-The bytes are random, so they are stored as they are. Each is read from RocksDB twice, and hashed
-twice: as a part of its chunk, and as a part of its file.
+The bytes are random, so they are stored as they are. Each is read from RocksDB once, and hashed
+once.
 """
 
 from __future__ import annotations

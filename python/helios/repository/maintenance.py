@@ -82,6 +82,7 @@ def move(engine: Engine, store: Store, locked: Caller = directly) -> tuple[int, 
     segments: list[int] = locked(engine.seal_journal)
     if not segments:
         return 0, 0, 0
+    engine.raise_format()
     objects, new_objects = _store(engine, store, segments)
     locked(lambda: engine.discard_journal(segments[-1]))
     return len(segments), objects, new_objects

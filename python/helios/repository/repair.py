@@ -1,10 +1,11 @@
 """Repair: damaged and missing objects are restored from where their content can be found.
 
 Sources, in this order: another record of the same object, in journal or L2; what lies anywhere in
-the journal's files, in `journal/lost` and in an L2 that was moved aside; files of the worktree;
-another repository. What is stored is replaced only by what was verified against the id. Nothing is
-deleted: an L2 that cannot be read through is moved aside, and what can be read of it is copied into
-a new one. Rounds go on as long as they restore something, because it may refer to more.
+the journal's files, in `journal/lost` and in an L2 that was moved aside; files of the worktree, and
+for tree nodes what its index knows of them; another repository. What is stored is replaced only by
+what was verified against the id. Nothing is deleted: an L2 that cannot be read through is moved
+aside, and what can be read of it is copied into a new one. Rounds go on as long as they restore
+something, because it may refer to more.
 
 Whatever writes L2 holds the lock of its writer. Commits go on in the journal meanwhile.
 """
@@ -62,9 +63,14 @@ def repair(
     # RocksDB refuses to write where it cannot read.
     with suppress(errors.Corruption):
         found = _rounds(directory, places, source, show, restored)
-    if found is None or any(damage.kind == "l2" for damage in found.damage):
+    if (
+        found is None
+        or any(damage.kind == "l2" for damage in found.damage)
+        or not _reads_through(directory)
+    ):
         # To replace records does not help: RocksDB cannot read through its own tables.
         with Opened(directory) as opened:
+            opened.engine.raise_format()
             _rebuild(directory, opened.store)
         found = _rounds(directory, places, source, show, restored)
     if any(damage.place == "journal" for damage in found.damage):
@@ -76,6 +82,11 @@ def repair(
         # An empty one says nothing, and the next commit writes it anew.
         os.truncate(os.path.join(directory, SYNCED), 0)
     return len(restored)
+
+
+def _reads_through(directory: str) -> bool:
+    with RocksStore.open(os.path.join(directory, "l2"), writable=False) as store:
+        return store.reads_through()
 
 
 def _rounds(
@@ -268,6 +279,7 @@ def _restore(
     if not wanted:
         return set()
     verification = looked.verification
+    looked.opened.engine.raise_format()
     with RocksStore.open(os.path.join(directory, "l2"), writable=True) as store:
         sink = _Sink(store)
 
@@ -285,6 +297,9 @@ def _restore(
         for each, path in _files(places, left):
             with suppress(errors.StorageError):
                 verification.copy_file(path, each, sink)
+        for place in places:
+            with suppress(errors.HeliosError):
+                verification.copy_nodes(os.path.join(place.state, "index"), missing(), sink)
         for aside in _aside(directory):
             with suppress(errors.HeliosError), RocksStore.open(aside, writable=False) as damaged:
                 verification.copy_from(open_engine(directory, damaged), missing(), sink)
@@ -332,7 +347,7 @@ def _places(directory: str) -> Iterator[str]:
     for folder in (journal, os.path.join(journal, "lost"), *_aside(directory)):
         with suppress(FileNotFoundError):
             for name in sorted(os.listdir(folder)):
-                if name.endswith((".journal", ".torn", ".blob")):
+                if name.endswith((".journal", ".torn", ".blob", ".sst")):
                     yield os.path.join(folder, name)
 
 

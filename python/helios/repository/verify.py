@@ -165,12 +165,12 @@ class Pass:
 
         with ThreadPoolExecutor(1) as verifier:
             running: Future[list[bytes]] | None = None
-            for page in store.pages():
+            for page in store.pages(with_large=False):
                 if page.gap is not None:
                     self._gaps.append(page.gap)
                 if running is not None:
                     self._strange(running.result())
-                running = verifier.submit(self.verification.records, page.records)
+                running = verifier.submit(self.verification.records, page.records, list(page.large))
             if running is not None:
                 self._strange(running.result())
 

@@ -21,6 +21,9 @@ class Alone(Closing):
     def stored(self, ids: Sequence[bytes]) -> list[bytes | None]:
         return self.records(ids)
 
+    def large(self, ids: Sequence[bytes]) -> list[bytes | None]:
+        return self.records(ids)
+
     def derives(self) -> bool:
         return False
 

@@ -63,18 +63,21 @@ class StoreCounts:
 class Page:
     """Records by key, in the order of keys, and the gap behind them, if there is one.
 
-    A gap is what cannot be read: between which keys (None: the last one), and why.
+    A gap is what cannot be read: between which keys (None: the last one), and why. `large` are
+    large records that were not read, each with its length.
     """
 
-    __slots__ = ("gap", "records")
+    __slots__ = ("gap", "large", "records")
 
     def __init__(
         self,
         records: list[tuple[bytes, bytes]],
         gap: tuple[bytes, bytes | None, str] | None = None,
+        large: Sequence[tuple[bytes, int]] = (),
     ) -> None:
         self.records = records
         self.gap = gap
+        self.large = large
 
 
 class Store(Protocol):
@@ -112,8 +115,14 @@ class Store(Protocol):
     def replace_records(self, records: Iterable[tuple[bytes, bytes]]) -> int:
         """Puts (id, record) pairs in place of what is there; returns how many."""
 
-    def pages(self) -> Iterator[Page]:
-        """All records, a page in memory at a time, past what cannot be read."""
+    def large(self, ids: Sequence[bytes]) -> list[bytes | None]:
+        """As `stored`, of records that are large, which costs less."""
+
+    def pages(self, *, with_large: bool = True) -> Iterator[Page]:
+        """All records, a page in memory at a time, past what cannot be read.
+
+        Without `with_large` those that the store keeps apart because they are large are only named.
+        """
 
     def check(self) -> None:
         """Raises as every method does if the store cannot be opened at all."""

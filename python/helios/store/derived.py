@@ -83,8 +83,11 @@ class DerivedStore(Closing):
     def replace_records(self, records: Iterable[tuple[bytes, bytes]]) -> int:
         return self._store.replace_records(records)
 
-    def pages(self) -> Iterator[Page]:
-        return self._store.pages()
+    def large(self, ids: Sequence[bytes]) -> list[bytes | None]:
+        return self._store.large(ids)
+
+    def pages(self, *, with_large: bool = True) -> Iterator[Page]:
+        return self._store.pages(with_large=with_large)
 
     def check(self) -> None:
         self._store.check()

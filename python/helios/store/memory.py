@@ -47,7 +47,7 @@ class MemoryStore(Alone):
             self._records.update(replaced)
             return len(replaced)
 
-    def pages(self) -> Iterator[Page]:
+    def pages(self, *, with_large: bool = True) -> Iterator[Page]:  # noqa: ARG002
         with self._opened():
             return iter([Page(sorted(self._records.items()))])
 

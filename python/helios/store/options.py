@@ -7,6 +7,8 @@ if TYPE_CHECKING:
     from rocksdict import Options
 
 FAMILIES = ("objects", "refs", "operations")
+CHUNKS = "chunks"
+"""The family of large records."""
 
 # Measured over 50 writers that each put 4 MiB of records of 70 to 2000 bytes under random ids,
 # flush and close. Bytes written repeat to 1%; times are p50 of reads that the block cache does not
@@ -17,6 +19,9 @@ FAMILIES = ("objects", "refs", "operations")
 # 1.40 at 12, 1.39 at 16; from 1024 bytes on 1.57; from 256 on 1.35, but 6% more on disk. A blob
 # file costs a hit some 3 us (12 to 15 us against 7 to 10), a run costs a miss 0.1 us.
 RUNS_MAX = 16
+# Large records are merged by the number of runs alone. What is deleted of them is given back by gc,
+# which has all of it rewritten; that new runs are twice as much as the oldest says nothing of that.
+NEVER_PERCENT = 1 << 30
 # Refs and operations are small. More runs are more files for each open; that a short writer is
 # faster with 8 or 16 did not show above the noise (one run each).
 SMALL_RUNS_MAX = 4
@@ -50,6 +55,7 @@ def opening() -> tuple[Options, dict[str, Options]]:
         DBCompactionStyle,
         DBCompressionType,
         Options,
+        UniversalCompactOptions,
     )
 
     table = BlockBasedOptions()
@@ -69,11 +75,13 @@ def opening() -> tuple[Options, dict[str, Options]]:
     database.set_stats_persist_period_sec(0)
     database.set_skip_stats_update_on_db_open(True)
 
-    families = {name: Options(raw_mode=True) for name in FAMILIES}
+    families = {name: Options(raw_mode=True) for name in (*FAMILIES, CHUNKS)}
     for name, options in families.items():
-        runs_max = RUNS_MAX if name == "objects" else SMALL_RUNS_MAX
+        runs_max = RUNS_MAX if name in ("objects", CHUNKS) else SMALL_RUNS_MAX
         options.set_block_based_table_factory(table)
-        options.set_compression_type(DBCompressionType.zstd())
+        # A large record is compressed already, or does not get smaller.
+        none, zstd = DBCompressionType.none(), DBCompressionType.zstd()
+        options.set_compression_type(none if name == CHUNKS else zstd)
         options.set_write_buffer_size(MEMTABLE_BYTES)
         options.set_compaction_style(DBCompactionStyle.universal())
         options.set_level_zero_file_num_compaction_trigger(runs_max)
@@ -81,4 +89,7 @@ def opening() -> tuple[Options, dict[str, Options]]:
         options.set_level_zero_stop_writes_trigger(4 * runs_max)
     families["objects"].set_enable_blob_files(True)
     families["objects"].set_min_blob_size(BLOB_BYTES_MIN)
+    merging = UniversalCompactOptions()
+    merging.max_size_amplification_percent = NEVER_PERCENT
+    families[CHUNKS].set_universal_compaction_options(merging)
     return database, families

@@ -7,8 +7,11 @@ is told as a gap. Its keys cannot be told: an object in it is found by whatever 
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 from helios.errors import Corruption, StorageError
 from helios.store.base import Page
+from helios.store.large import is_stub, length_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,8 +26,41 @@ KEY_BITS = 256
 KEY_BYTES = KEY_BITS // 8
 
 
+def whole(store: RocksStore, pages: Iterator[Page]) -> Iterator[Page]:
+    """Pages with the large records in their places; one that cannot be read is a gap."""
+    for page in pages:
+        entries: list[tuple[bytes, bytes | int]] = []
+        size = 0
+        both: list[tuple[bytes, bytes | int]] = [*page.records, *page.large]
+        for key, entry in sorted(both, key=itemgetter(0)):
+            entries.append((key, entry))
+            size += entry if isinstance(entry, int) else len(entry)
+            if size >= PAGE_BYTES:
+                yield from _filled(store, entries)
+                entries, size = [], 0
+        yield from _filled(store, entries)
+        if page.gap is not None:
+            yield Page([], page.gap)
+
+
+def _filled(store: RocksStore, entries: list[tuple[bytes, bytes | int]]) -> Iterator[Page]:
+    """A page of records; those that are given by their length are read."""
+    large = [key for key, entry in entries if isinstance(entry, int)]
+    try:
+        found = dict(zip(large, store.large(large), strict=True))
+    except (Corruption, StorageError) as error:
+        if len(entries) > 1:
+            for each in entries:
+                yield from _filled(store, [each])
+            return
+        yield Page([], (large[0], large[0] + b"\0", str(error)))
+        return
+    records = ((key, found[key] if isinstance(entry, int) else entry) for key, entry in entries)
+    yield Page([(key, record) for key, record in records if record is not None])
+
+
 def pages(store: RocksStore) -> Iterator[Page]:
-    """The records of a store in the order of keys.
+    """The records of a store in the order of keys; of large ones what is known without reading.
 
     Raises `CorruptObject` or `StorageError` if the store cannot be opened at all.
     """
@@ -40,7 +76,9 @@ def pages(store: RocksStore) -> Iterator[Page]:
                 return
             start = following
             continue
-        yield Page(found)
+        large = [(key, length_of(value)) for key, value in found if is_stub(value)]
+        records = [entry for entry in found if not is_stub(entry[1])] if large else found
+        yield Page(records, large=large)
         if is_last:
             return
         if found:

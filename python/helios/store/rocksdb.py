@@ -1,24 +1,27 @@
 """The L2 store on disk: RocksDB, through the `rocksdict` package.
 
-Three column families hold everything; RocksDB's `default` family, which every database has, is
+Four column families hold everything; RocksDB's `default` family, which every database has, is
 unused:
 
 ==============  =======================  ========================================================
 family          key                      value
 ==============  =======================  ========================================================
-``objects``     id, 32 bytes             record
+``objects``     id, 32 bytes             record, or the stub of a large one (`large`)
 ``objects``     ``counters``             objects by stored form, record bytes (five u64, big-endian)
 ``refs``        name                     value of the ref
 ``operations``  segment, offset (u64     encoded operation; the position in the journal, so that
                 big-endian)              the order of keys is the order of time
+``chunks``      id, 32 bytes             large record
 ==============  =======================  ========================================================
 
-All tables are compressed with zstd and have bloom filters. The counters are among the objects so
+All tables have bloom filters; those of `chunks` are not compressed, the others with zstd. The
+counters are among the objects so
 that they are written, and flushed, in one with the records that they count.
 
 Durability. Nothing is written to RocksDB's own log: what has not been flushed is lost with the
-process. rocksdict flushes one family at a time, so `flush` keeps an order: `objects`, then `refs`,
-then `operations`. Puts flush nothing by themselves: a write buffer is far larger than the refs and
+process. rocksdict flushes one family at a time, so `flush` keeps an order: `chunks`, `objects`,
+then `refs`, then `operations`. A large record is deleted after all that, once its stub is gone for
+good. Puts flush nothing by themselves: a write buffer is far larger than the refs and
 operations of one maintenance. Should RocksDB flush unasked all the same, because a buffer is full,
 it flushes all families in one step (`atomic_flush`). So a ref or an operation is durable only after
 the objects that it names, provided that they were put before it. Beyond that, families may differ
@@ -32,7 +35,6 @@ changes nothing that is there already.
 from __future__ import annotations
 
 import os
-import time
 from _thread import RLock
 from itertools import islice
 
@@ -47,8 +49,10 @@ from helios.errors import (
 from helios.store import manifest as manifests
 from helios.store.alone import Alone
 from helios.store.base import FORMS, StoreCounts, checked_prefix, form_of, supersedes
+from helios.store.database import Database, batch_of_writes
+from helios.store.large import is_large, is_stub, may_be_large
 from helios.store.lock import WriterLock
-from helios.store.options import FAMILIES, opening
+from helios.store.options import CHUNKS, FAMILIES, opening
 from helios.store.place import Place, View
 
 TYPE_CHECKING = False
@@ -56,7 +60,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any, Self, TypeVar
 
-    from rocksdict import ColumnFamily, Options, Rdict, WriteBatch, WriteOptions
+    from rocksdict import Options, WriteBatch
 
     from helios.store.base import Page
     from helios.store.manifest import Manifest
@@ -71,12 +75,6 @@ BATCH_BYTES_MAX = 4 << 20
 PAGE_LEN = 1024
 """How many entries a scan reads at once."""
 
-BLOB_GC = {
-    "blob_garbage_collection_age_cutoff": "1.0",
-    "blob_garbage_collection_force_threshold": "1.0",
-}
-"""All blob files are looked at, not only the oldest."""
-
 OPEN_ATTEMPTS_MAX = 100
 
 VIEWED_BYTES_MAX = 1 << 62
@@ -84,9 +82,6 @@ VIEWED_BYTES_MAX = 1 << 62
 
 NO_FAMILY = "Column family not found"
 """What RocksDB says when it shall open a family that the database lacks."""
-
-COMPACTION_START_SECONDS = 0.02
-"""How long RocksDB may take to start a compaction that it has reason for."""
 
 
 class RocksStore(Alone):
@@ -105,6 +100,7 @@ class RocksStore(Alone):
         "_options",
         "_path",
         "_stamp",
+        "_unlinked",
         "_writer_lock",
     )
 
@@ -113,8 +109,10 @@ class RocksStore(Alone):
         self._writer_lock = writer_lock
         self._lock = RLock()
         self._options: tuple[Options, dict[str, Options]] | None = None
-        self._database: _Database | None = None
+        self._database: Database | None = None
         self._counters = [0] * (len(FORMS) + 1)
+        # Large records whose stubs are deleted, or overwritten, but not for good yet.
+        self._unlinked: set[bytes] = set()
         self._looked = False
         self._stamp: tuple[str, int, int] | None = None
         self._closed = False
@@ -139,17 +137,17 @@ class RocksStore(Alone):
         return store
 
     def records(self, ids: Sequence[bytes]) -> list[bytes | None]:
-        if len(ids) == 1:
-            # The core follows a chain of splices one by one, and for one key the multi-get costs
-            # twice as much.
-            return [self.read(_get_record, None, ids[0])]
         return self.read(_get_records, [None] * len(ids), list(ids))
 
     def put_records(self, records: Iterable[tuple[bytes, bytes]]) -> int:
         with self._lock:
             database = self._writable()
             total = 0
-            batch, pending, counters = _batch(), dict[bytes, bytes](), self._counters.copy()
+            batch, pending, counters = (
+                batch_of_writes(),
+                dict[bytes, bytes](),
+                self._counters.copy(),
+            )
             for object_id, record in records:
                 form = form_of(object_id, record)
                 known = pending.get(object_id)
@@ -167,10 +165,10 @@ class RocksStore(Alone):
                     counters[form] += 1
                     counters[-1] += len(record)
                 pending[object_id] = record
-                batch.put(object_id, record, database.handles[0])
+                self._put(batch, object_id, record, replaces=known is not None)
                 if batch.size_in_bytes() >= BATCH_BYTES_MAX:
                     self._write_records(batch, counters)
-                    batch, pending, counters = _batch(), {}, counters.copy()
+                    batch, pending, counters = batch_of_writes(), {}, counters.copy()
             if pending:
                 self._write_records(batch, counters)
             return total
@@ -179,7 +177,7 @@ class RocksStore(Alone):
         """Puts (id, record) pairs in place of what is there; returns how many."""
         with self._lock:
             database = self._writable()
-            batch, counters = _batch(), self._counters.copy()
+            batch, counters = batch_of_writes(), self._counters.copy()
             replaced = dict(records)
             for object_id, record in replaced.items():
                 known = self._known(database, object_id)
@@ -191,16 +189,26 @@ class RocksStore(Alone):
                     if len(known) > 1 and known[1] < len(FORMS):
                         counters[known[1]] -= 1
                     counters[-1] -= len(known)
-                batch.put(object_id, record, database.handles[0])
+                self._put(batch, object_id, record, replaces=known is not None)
             if replaced:
                 self._write_records(batch, counters)
             return len(replaced)
 
-    def _known(self, database: _Database, object_id: bytes) -> bytes | None:
+    def _put(self, batch: WriteBatch, object_id: bytes, record: bytes, *, replaces: bool) -> None:
+        self._writable().put(batch, object_id, record)
+        if is_large(record):
+            self._unlinked.discard(object_id)
+        elif replaces:
+            self._unlinked.add(object_id)
+
+    def _known(self, database: Database, object_id: bytes) -> bytes | None:
         """The record that is there, empty if it is damaged; None if there is none."""
         try:
             # The bloom filters answer for a new object, without reading a block.
-            return self._guard(_get_record, database, object_id)
+            known = self._guard(_get_value, database, object_id)
+            if known is not None and is_stub(known):
+                return self._guard(database.large, [object_id])[0] or b""
+            return known
         except Corruption:
             return b""
 
@@ -210,27 +218,41 @@ class RocksStore(Alone):
         self._write(batch)
         self._counters = counters
 
-    def pages(self) -> Iterator[Page]:
-        from helios.store.pages import pages
+    def large(self, ids: Sequence[bytes]) -> list[bytes | None]:
+        return self.read(Database.large, [None] * len(ids), list(ids))
 
-        return pages(self)
+    def pages(self, *, with_large: bool = True) -> Iterator[Page]:
+        from helios.store.pages import pages, whole
+
+        return whole(self, pages(self)) if with_large else pages(self)
 
     def check(self) -> None:
-        self.read(_Database.size_on_disk, 0)
+        self.read(Database.size_on_disk, 0)
+
+    def reads_through(self) -> bool:
+        """Whether RocksDB can read all tables of large records, also what counts no more there: it
+        will read it when it merges them, and write nothing from then on if it cannot."""
+        try:
+            self.read(_read_large, None)
+        except (Corruption, StorageError):
+            return False
+        return True
 
     def delete_records(self, doomed: Iterable[tuple[bytes, int, int]]) -> None:
         with self._lock:
             handle = self._writable().handles[0]
-            batch, counters = _batch(), self._counters.copy()
+            batch, counters = batch_of_writes(), self._counters.copy()
             for object_id, form, length in doomed:
                 counters[form] -= 1
                 counters[-1] -= length
                 batch.delete(object_id, handle)
+                if may_be_large(form, length):
+                    self._unlinked.add(object_id)
             self._write_records(batch, counters)
 
     def delete_operations(self, positions: Iterable[tuple[int, int]]) -> None:
         with self._lock:
-            batch = _batch()
+            batch = batch_of_writes()
             for segment, offset in positions:
                 key = segment.to_bytes(8, "big") + offset.to_bytes(8, "big")
                 batch.delete(key, self._writable().handles[2])
@@ -238,7 +260,10 @@ class RocksStore(Alone):
 
     def compact(self) -> None:
         with self._lock:
-            self._guard(self._writable().compact)
+            database = self._writable()
+            self._unlinked.update(self._guard(database.without_stubs))
+            self._guard(self._flush, database)
+            self._guard(database.compact)
 
     def reference(self, name: bytes) -> bytes | None:
         return self.read(_get_reference, None, name)
@@ -249,7 +274,7 @@ class RocksStore(Alone):
     def put_references(self, changes: Mapping[bytes, bytes | None]) -> None:
         with self._lock:
             family = self._writable().handles[1]
-            batch = _batch()
+            batch = batch_of_writes()
             for name, value in changes.items():
                 if value is None:
                     batch.delete(name, family)
@@ -260,7 +285,7 @@ class RocksStore(Alone):
     def put_operations(self, operations: Iterable[tuple[tuple[int, int], bytes]]) -> None:
         with self._lock:
             database = self._writable()
-            batch = _batch()
+            batch = batch_of_writes()
             for (segment, offset), operation in operations:
                 key = segment.to_bytes(8, "big") + offset.to_bytes(8, "big")
                 batch.put(key, operation, database.handles[2])
@@ -294,8 +319,14 @@ class RocksStore(Alone):
     def flush(self) -> None:
         with self._lock:
             if self._writer_lock is not None:
-                self._guard(self._writable().flush)
+                self._guard(self._flush, self._writable())
                 self._guard(manifests.note, self._path)
+
+    def _flush(self, database: Database) -> None:
+        database.flush()
+        if self._unlinked:
+            database.delete_large(self._unlinked)
+            self._unlinked.clear()
 
     def close(self) -> None:
         """Flushes, lets compactions finish and releases the store.
@@ -313,9 +344,9 @@ class RocksStore(Alone):
                 self._closed = True
                 self._release()
 
-    def _finish(self, database: _Database) -> None:
+    def _finish(self, database: Database) -> None:
         if self._writer_lock is not None:
-            database.flush()
+            self._flush(database)
             database.await_compactions()
         database.close()
         if self._writer_lock is not None:
@@ -369,14 +400,9 @@ class RocksStore(Alone):
         return absent if database is None else self._guard(read, database, *args)
 
     def _write(self, batch: WriteBatch) -> None:
-        from rocksdict import WriteOptions
+        self._guard(self._writable().write, batch)
 
-        options = WriteOptions()
-        # A property, which the stubs of rocksdict 0.3.29 declare as a method.
-        options.disable_wal = True  # type: ignore[method-assign, assignment]
-        self._guard(self._writable().write, batch, options)
-
-    def _writable(self) -> _Database:
+    def _writable(self) -> Database:
         if self._writer_lock is None:
             raise ReadOnlyRepository(
                 f"the repository is read-only: {self._path} was opened for reading"
@@ -385,7 +411,7 @@ class RocksStore(Alone):
             raise self._is_closed()
         return self._database
 
-    def _readable(self) -> _Database | None:
+    def _readable(self) -> Database | None:
         with self._lock:
             if self._closed:
                 raise self._is_closed()
@@ -401,10 +427,10 @@ class RocksStore(Alone):
         place = self._guard(Place, self._path)
         access = AccessType.read_write()
         root = self._guard(Rdict, place.name, *opening(), access)
-        self._database = self._guard(_Database, root, place)
+        self._database = self._guard(Database, root, place)
         self._guard(manifests.note, self._path)
         self._looked = True
-        self._counters = _decode_counters(self._guard(_get_record, self._database, COUNTERS))
+        self._counters = _decode_counters(self._guard(_get_value, self._database, COUNTERS))
 
     def _open_reader(self) -> None:
         for _ in range(OPEN_ATTEMPTS_MAX):
@@ -424,7 +450,7 @@ class RocksStore(Alone):
             return
         raise StorageError(f"{self._path}: its writer changes it faster than it can be opened")
 
-    def _open_view(self) -> _Database | None:
+    def _open_view(self) -> Database | None:
         """The database as its MANIFEST has it now, opened without writing to its directory."""
         from rocksdict import AccessType, DBPath, Rdict
 
@@ -438,8 +464,16 @@ class RocksStore(Alone):
         self._options[0].set_db_paths([DBPath(place.name, VIEWED_BYTES_MAX)])
         view = self._guard(View, manifest)
         try:
-            root = Rdict(view.name, *self._options, AccessType.read_only())
-            return _Database(root, place)
+            database, families = self._options
+            try:
+                root = Rdict(view.name, database, families, AccessType.read_only())
+            except Exception as error:
+                if NO_FAMILY not in str(error):
+                    raise
+                # Nothing has been moved to it since there are large records.
+                families = {name: each for name, each in families.items() if name != CHUNKS}
+                root = Rdict(view.name, database, families, AccessType.read_only())
+            return Database(root, place, has_chunks=CHUNKS in families)
         except Exception as error:  # noqa: BLE001 - as `_guard`, without the name of the view
             raise self._failure(Exception(str(error).replace(view.name, self._path))) from None
         finally:
@@ -499,108 +533,40 @@ class RocksStore(Alone):
         return StorageError(f"{self._path}: the store is closed")
 
 
-class _Database:
-    """An open database and its families.
-
-    Each of its parts keeps the database open, and locked, until it is closed or dropped. A family
-    as an `Rdict` is for reading and flushing; `handles` say what family a write goes to, in the
-    order of `FAMILIES`.
-    """
-
-    __slots__ = ("_place", "_root", "families", "handles", "objects", "references")
-
-    def __init__(self, root: Rdict, place: Place) -> None:
-        self._root = root
-        # Files are opened by its name as long as the database is open.
-        self._place = place
-        self.families: tuple[Rdict, ...] = tuple(map(root.get_column_family, FAMILIES))
-        self.handles: tuple[ColumnFamily, ...] = tuple(map(root.get_column_family_handle, FAMILIES))
-        self.objects, self.references, _ = self.families
-
-    def write(self, batch: WriteBatch, options: WriteOptions) -> None:
-        self._root.write(batch, options)
-
-    def flush(self) -> None:
-        """Makes objects durable first, then what names them. The first failure ends it."""
-        for family in self.families:
-            family.flush()
-
-    def compact(self) -> None:
-        """Rewrites all tables and blob files without what was deleted.
-
-        Blob files keep what is deleted in them until a compaction moves the rest: that is asked for
-        here only, because it would make each compaction write all contents again.
-        """
-        objects = self.families[0]
-        objects.set_options(BLOB_GC | {"enable_blob_garbage_collection": "true"})
-        try:
-            for family in self.families:
-                family.compact_range(None, None)
-        finally:
-            objects.set_options({"enable_blob_garbage_collection": "false"})
-
-    def size_on_disk(self) -> int:
-        """The sum of tables and blob files."""
-        return sum(
-            family.property_int_value(f"rocksdb.total-{files}-size") or 0
-            for family in self.families
-            for files in ("sst-files", "blob-file")
-        )
-
-    def await_compactions(self) -> None:
-        """Returns when no compaction runs, and none that there is reason for has begun for a while.
-
-        RocksDB only tells that there is reason for one (many runs), not whether it will act on it.
-        """
-        idle_since = time.monotonic()
-        while not self._root.property_int_value("rocksdb.background-errors"):
-            now = time.monotonic()
-            if self._root.property_int_value("rocksdb.num-running-compactions"):
-                idle_since = now
-            elif now - idle_since > COMPACTION_START_SECONDS or not any(
-                family.property_int_value("rocksdb.compaction-pending") for family in self.families
-            ):
-                return
-            time.sleep(0.001)
-
-    def close(self) -> None:
-        # Without handles nothing can be put any more. They must go before the last of the rest.
-        self.handles = ()
-        for part in (*self.families, self._root):
-            part.close()
-
-    def __del__(self) -> None:
-        # rocksdict flushes a family when it is dropped: in this order, then, here too. If objects
-        # fail, so do the others: after a failure RocksDB flushes all of them together, or none.
-        try:  # noqa: SIM105 (contextlib is slow to import)
-            self.close()
-        except Exception:  # noqa: BLE001, S110
-            # It is closed already, or nobody is left to be told.
-            pass
-
-
-def _get_record(database: _Database, key: bytes) -> bytes | None:
+def _get_value(database: Database, key: bytes) -> bytes | None:
     found: bytes | None = database.objects.get(key)
     return found
 
 
-def _get_records(database: _Database, ids: list[Any]) -> list[bytes | None]:
-    found: list[bytes | None] = database.objects.get(ids) or []
+def _get_records(database: Database, ids: list[Any]) -> list[bytes | None]:
+    # The core follows a chain of splices one by one, and for one key the multi-get costs twice as
+    # much.
+    found: list[bytes | None]
+    found = [database.objects.get(ids[0])] if len(ids) == 1 else database.objects.get(ids) or []
+    stubs = [at for at, value in enumerate(found) if value is not None and is_stub(value)]
+    if stubs:
+        for at, record in zip(stubs, database.large([ids[at] for at in stubs]), strict=True):
+            found[at] = record
     return found
 
 
-def _get_reference(database: _Database, name: bytes) -> bytes | None:
+def _get_reference(database: Database, name: bytes) -> bytes | None:
     found: bytes | None = database.references.get(name)
     return found
 
 
-def _counts(database: _Database) -> StoreCounts:
+def _read_large(database: Database) -> None:
+    for _ in database.keys_of_large():
+        pass
+
+
+def _counts(database: Database) -> StoreCounts:
     raw, zstd, splice, chunks, record_bytes = _decode_counters(database.objects.get(COUNTERS))
     return StoreCounts(raw, zstd, splice, chunks, record_bytes, database.size_on_disk())
 
 
 def _page(
-    database: _Database, family: int, prefix: bytes, start: bytes, backwards: bool
+    database: Database, family: int, prefix: bytes, start: bytes, backwards: bool
 ) -> list[tuple[bytes, bytes]]:
     """The next `PAGE_LEN` entries from `start` on, as far as their keys begin with `prefix`."""
     # Not `items()`: at a damaged block that ends as if there were nothing more.
@@ -620,12 +586,6 @@ def _make_directory(path: str) -> None:
         os.mkdir(path)
     except FileExistsError:
         pass
-
-
-def _batch() -> WriteBatch:
-    from rocksdict import WriteBatch
-
-    return WriteBatch(raw_mode=True)
 
 
 def _decode_counters(encoded: bytes | None) -> list[int]:

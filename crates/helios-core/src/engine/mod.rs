@@ -196,6 +196,12 @@ impl Engine {
         Ok(Vst { epoch, ..Vst::new(tree, Some((id, tree_id)), branch) })
     }
 
+    /// Says that the repository is of this Helios' version from now on. Must come before anything
+    /// that an older one would misread, such as large records in L2.
+    pub fn raise_format(&self) -> Result<()> {
+        self.directory().map_or(Ok(()), raise_format)
+    }
+
     /// What differs between two trees.
     pub fn diff(&self, old: &Tree, new: &Tree) -> Result<Vec<Change>> {
         diff::trees(old, new, self)

@@ -5,15 +5,18 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::{verify, Engine};
 use crate::error::{Error, Result};
 use crate::id::{Id, IdSet, ID_LEN};
 use crate::journal::frame::PAYLOAD_MAX;
-use crate::object::Kind;
+use crate::object::{varint_len, Kind, Reader};
 use crate::store::chunk::{split, split_stream, CHUNKED_BYTES_MIN};
 use crate::store::record::{self, Chunk, Form, Record};
 use crate::store::ObjectReader;
+use crate::tree::{directory, node, Entry, EntryKind, Kid, Tree};
+use crate::worktree::Index;
 
 /// Takes records by id.
 pub type Sink<'s> = &'s mut dyn FnMut(Id, Vec<u8>) -> Result<()>;
@@ -26,6 +29,12 @@ const FRAMED_LEN: usize = 4;
 /// expires, two checksums, the key, the value.
 const BLOB_KEY: [u8; 8] = (ID_LEN as u64).to_le_bytes();
 const BLOB_HEADER_LEN: usize = 32;
+/// A large record in a table of RocksDB begins a block that is not compressed: how many bytes the
+/// key shares with the one before, how many more it has, how many the value has (varints); the key,
+/// which is the id, a byte that says that a value follows, and seven more; the value.
+const TABLE_KEY: [u8; 2] = [0, TABLE_KEY_LEN as u8];
+const TABLE_KEY_LEN: usize = ID_LEN + 8;
+const TABLE_VALUE: u8 = 1;
 /// What is looked at to tell a record. Zeros behind the end of a file stand for what is not there.
 const HEADER_LEN_MAX: usize = BLOB_HEADER_LEN + ID_LEN;
 
@@ -78,8 +87,24 @@ impl Engine {
         Ok(())
     }
 
-    /// Looks for records of the wanted objects anywhere in a file, as a frame of the journal or a
-    /// blob file of RocksDB holds them, whatever is around them. Gives out those that verify.
+    /// Gives out those of the wanted tree nodes that the tree is made of which the index of a
+    /// worktree describes. Whether that is still what is on disk does not matter: a node that has
+    /// the id is the right one.
+    pub fn copy_nodes(&self, index: &Path, wanted: &IdSet, sink: Sink<'_>) -> Result<()> {
+        let mut tree = Tree::default();
+        for (path, known) in Index::load(index)?.iter() {
+            let (entry, kid) = match known.kind {
+                EntryKind::Directory => directory::new_directory(),
+                kind => (Entry { kind, id: known.id, size: known.stat.size }, Kid::clean()),
+            };
+            tree.set(path, &entry, kid, self)?;
+        }
+        node::seal(tree.root_mut(), &mut Wanted { wanted, sink }).map(drop)
+    }
+
+    /// Looks for records of the wanted objects anywhere in a file, as a frame of the journal, or a
+    /// blob file or a table of RocksDB hold them, whatever is around them. Gives out those that
+    /// verify.
     pub fn search_file(&self, path: &Path, wanted: &IdSet, found: Sink<'_>) -> Result<()> {
         let fail = |error| Error::io(path, error);
         let mut file = File::open(path).map_err(fail)?;
@@ -136,6 +161,27 @@ impl Engine {
     }
 }
 
+/// Gives out the nodes that are wanted.
+struct Wanted<'s> {
+    wanted: &'s IdSet,
+    sink: Sink<'s>,
+}
+
+impl node::Sink for Wanted<'_> {
+    fn directory(&mut self, _entries: u64) {}
+
+    fn blob(&mut self, _id: Id, _bytes: &Arc<[u8]>, _replaces: Option<Id>) -> Result<u8> {
+        Ok(0)
+    }
+
+    fn node(&mut self, id: Id, bytes: &[u8], _replaced: Option<&node::Replaced>) -> Result<u8> {
+        if self.wanted.contains(&id) {
+            put_whole(Kind::Tree, id, bytes, self.sink)?;
+        }
+        Ok(0)
+    }
+}
+
 /// The id, the bytes before the record, and the length of what looks like a record.
 fn record_at(bytes: &[u8]) -> Option<(Id, usize, u64)> {
     if bytes[0] == TAG_OBJECT {
@@ -147,6 +193,14 @@ fn record_at(bytes: &[u8]) -> Option<(Id, usize, u64)> {
         let len = u64::from_le_bytes(*bytes[BLOB_KEY.len()..].first_chunk::<8>()?);
         let id = bytes.get(BLOB_HEADER_LEN..HEADER_LEN_MAX)?;
         return Some((Id::from_slice(id).ok()?, HEADER_LEN_MAX, len));
+    }
+    if bytes.starts_with(&TABLE_KEY) {
+        let mut reader = Reader::new(&bytes[TABLE_KEY.len()..HEADER_LEN_MAX]);
+        let len = reader.varint().ok()?;
+        let id = reader.id().ok()?;
+        let key_start = TABLE_KEY.len() + varint_len(len);
+        let is_value = reader.u8().ok()? == TABLE_VALUE;
+        return is_value.then_some((id, key_start + TABLE_KEY_LEN, len));
     }
     None
 }

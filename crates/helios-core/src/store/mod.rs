@@ -37,6 +37,15 @@ pub trait RecordSource: Send + Sync {
         self.records(ids)
     }
 
+    /// Gives `each` what the store itself has of large records, by their places in `ids`, in order
+    /// and without a copy where that can be had.
+    fn each_large(&self, ids: &[Id], each: &mut dyn FnMut(usize, Option<&[u8]>)) -> Result<()> {
+        for (at, record) in self.stored(ids)?.iter().enumerate() {
+            each(at, record.as_deref());
+        }
+        Ok(())
+    }
+
     /// Whether there may be anything that is derived.
     fn derives(&self) -> Result<bool> {
         Ok(false)

@@ -2,8 +2,8 @@
 //!
 //! The caller hands over the records of L2 in batches, in any order; those of the journal are read
 //! here. Each record is decoded once, on all threads. Splices wait until all others are done, and
-//! are then decoded family by family, so that a base is at hand when its splices are; chunked blobs
-//! are streamed. What is kept of an object is a `Fact` of some 60 bytes; expectations of objects
+//! are then decoded family by family, so that a base is at hand when its splices are; large blobs
+//! come last. What is kept of an object is a `Fact` of some 60 bytes; expectations of objects
 //! that have not come yet are kept until they do.
 //!
 //! Other processes go on meanwhile. Whatever looks like damage is therefore looked at once more in
@@ -11,6 +11,7 @@
 
 mod families;
 pub mod reach;
+mod wholes;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use crate::store::{Object, ObjectReader};
 use crate::threads;
 use crate::tree::entry::EntryKind;
 use crate::tree::node::Node;
+use wholes::Chunked;
 
 /// Refs that roots are read from: all but boundaries.
 const ALL_REFS: &[u8] = b"";
@@ -153,7 +155,9 @@ pub struct Verifier {
     mismatches: Vec<(Id, Reference, String)>,
     /// Splices of L2, each as (base, id), and chunked blobs.
     splices: Vec<(Id, Id)>,
-    chunked: Vec<(Id, Place, Vec<Chunk>)>,
+    chunked: Vec<Chunked>,
+    /// Large records of L2 that nothing has proved yet.
+    large: IdSet,
     /// Positions of operations in the journal that cannot be decoded.
     operations: Vec<(u64, u64)>,
     records: u64,
@@ -188,6 +192,7 @@ impl Verifier {
             mismatches: Vec::new(),
             splices: Vec::new(),
             chunked: Vec::new(),
+            large: IdSet::default(),
             operations: Vec::new(),
             records: 0,
             bytes: 0,
@@ -319,78 +324,11 @@ impl Verifier {
         }
     }
 
-    /// Streams the chunks of a blob and verifies the whole, and each chunk's length. That a chunk
-    /// matches its own id has been verified where its record was.
-    fn check_chunks(&self, id: &Id, chunks: &[Chunk]) -> Checked {
-        let mut whole = blake3::Hasher::new();
-        let mut size = 0;
-        for window in chunks.chunks(CHUNKS_AT_ONCE) {
-            let ids: Vec<Id> = window.iter().map(|chunk| chunk.id).collect();
-            let found = match self.engine.records_of(&ids) {
-                Ok(found) => found,
-                // One by one, to learn which it is.
-                Err(_) => vec![None; ids.len()],
-            };
-            for (chunk, record) in window.iter().zip(found) {
-                let object;
-                let inflated;
-                let record = record.as_deref().map(Record::parse).and_then(Result::ok);
-                let bytes: &[u8] = match record {
-                    Some(record) if record.form == Form::Raw => record.payload,
-                    Some(record) if record.form == Form::Zstd && record.inflate().is_ok() => {
-                        inflated = record.inflate().unwrap_or_default();
-                        &inflated
-                    }
-                    _ => match self.engine.object(&chunk.id) {
-                        Ok(found) => {
-                            object = found.bytes;
-                            &object
-                        }
-                        Err(_) => return Checked::Unsound(because(&chunk.id)),
-                    },
-                };
-                if bytes.len() as u64 != chunk.len {
-                    let reason = format!("its chunk {} has another length", chunk.id);
-                    return Checked::Unsound(Unsound { reason, cause: Some(chunk.id) });
-                }
-                size += chunk.len;
-                whole.update(bytes);
-            }
-        }
-        if whole.finalize().as_bytes() != id.as_bytes() {
-            let bad = chunks.iter().map(|chunk| chunk.id).find(|chunk| {
-                matches!(self.engine.object(chunk), Err(Error::CorruptObject { .. }))
-            });
-            let reason = "its chunks do not match its id".to_owned();
-            return Checked::Unsound(Unsound { reason, cause: bad });
-        }
-        let fact = Fact { kind: Kind::Blob, level: 0, first: 0, size, count: 0 };
-        Checked::Sound(Sound { fact, references: Vec::new() })
-    }
-
-    fn check_chunked(&mut self) {
-        let chunked = std::mem::take(&mut self.chunked);
-        self.engine.progress().begin(Phase::Reading, chunked.len() as u64);
-        for batch in chunked.chunks(256) {
-            let checked: Vec<Checked> = threads::run(|| {
-                let check = |(id, _, chunks): &(Id, Place, Vec<Chunk>)| {
-                    let checked = self.check_chunks(id, chunks);
-                    self.engine.progress().step(1);
-                    checked
-                };
-                batch.par_iter().with_max_len(1).map(check).collect()
-            });
-            for ((id, place, _), checked) in batch.iter().zip(checked) {
-                self.note(*id, *place, checked);
-            }
-        }
-    }
-
     /// Decodes what had to wait, compares all references, and looks again at all that is amiss.
     /// `more_roots` name snapshots that must be there beside those of the refs.
     pub fn finish(&mut self, more_roots: &[Id]) -> Result<Outcome> {
         self.check_splices();
-        self.check_chunked();
+        self.check_wholes();
         // Read before the journal is: both move on.
         let synced = self.engine.journal().synced_position();
         self.engine.look_again()?;
@@ -489,8 +427,6 @@ impl Verifier {
 
 /// The reason of a record that is not there any more.
 const GONE: &str = "it is gone";
-/// Chunks that are fetched at once: 4 MiB of 256 KiB each, on average.
-const CHUNKS_AT_ONCE: usize = 16;
 
 impl Engine {
     /// A record as L2 has it.
@@ -552,11 +488,7 @@ fn check_whole(id: &Id, bytes: &[u8]) -> Checked {
             // Without a copy: most bytes of large files are here.
             Form::Raw if record.kind == Kind::Blob => {
                 return Ok(match Id::of_blob(record.payload) == *id {
-                    true => {
-                        let size = record.raw_len;
-                        let fact = Fact { kind: Kind::Blob, level: 0, first: 0, size, count: 0 };
-                        Checked::Sound(Sound { fact, references: Vec::new() })
-                    }
+                    true => blob(record.raw_len),
                     false => mismatch(),
                 });
             }
@@ -570,6 +502,12 @@ fn check_whole(id: &Id, bytes: &[u8]) -> Checked {
         sound(id, &object).map(Checked::Sound)
     };
     checked().unwrap_or_else(|error| unsound(error.to_string()))
+}
+
+/// A blob whose bytes match its id.
+fn blob(size: u64) -> Checked {
+    let fact = Fact { kind: Kind::Blob, level: 0, first: 0, size, count: 0 };
+    Checked::Sound(Sound { fact, references: Vec::new() })
 }
 
 fn mismatch() -> Checked {
