@@ -123,7 +123,8 @@ def _clone(repository: Repository, source: str, *, mirror: bool) -> None:
     target = view.directory_of(repository)
     # Not by links to a local repository's files: what comes in is verified, and is in one pack.
     Git(None).run(
-        *("-c", "init.defaultBranch=main", "-c", "transfer.unpackLimit=1", "clone", "--quiet"),
+        *("-c", "init.defaultBranch=main", "-c", "transfer.unpackLimit=1"),
+        *("-c", "pack.writeReverseIndex=false", "clone", "--quiet"),
         *("--no-local", "--template=", "--mirror" if mirror else "--bare"),
         *("--origin", REMOTE, "--", source, target),
     )

@@ -37,14 +37,14 @@ def ingest(
         known = [oid for oid in set(view.references().values()) if oid not in unknown]
         rows = derived.find(known)
         there = [oid for oid, row in zip(known, rows, strict=True) if row is not None]
-        ingests.reachable(derived.map, git, unknown, there)
+        ingests.reachable(derived, git, unknown, there)
     return snapshots(view, derived, ids, variables=variables)
 
 
 def ingest_all(repository: Repository) -> int:
     """As `ingest`, of all objects that the view has; gives how many were new."""
     view, derived = parts(repository)
-    return ingests.everything(derived.map, view.git)
+    return ingests.everything(derived, view.git)
 
 
 def snapshots(

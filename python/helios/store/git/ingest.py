@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from helios._core import GitIngest, GitMap
+from helios._core import GitIngest
 from helios.store.git.objects import CACHE, CHECK, stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from helios.store.git.derived import Derived
     from helios.store.git.process import Git
 
 BLOB, TREE, COMMIT = 1, 2, 3
@@ -16,23 +17,23 @@ ALONE_BYTES_MAX = 1 << 16
 """Shorter lists of blobs are read by one process."""
 
 
-def everything(map: GitMap, git: Git) -> int:
+def everything(derived: Derived, git: Git) -> int:
     """Takes in all objects that git has and the map has not; gives the number of rows added.
 
     Blobs come in the order of git's packs, which is the fastest; trees and commits in the reverse
     of it: packs have the newest first, and what a tree refers to behind it.
     """
-    ingest = GitIngest(map)
+    ingest = GitIngest(derived.map)
     _list(ingest, git)
-    _feed_blobs(map, ingest, git, ingest.wanted(BLOB, reversed=False))
+    _feed_blobs(derived, ingest, git, ingest.wanted(BLOB, reversed=False))
     for kind in (TREE, COMMIT):
         wanted = ingest.wanted(kind, reversed=True)
         if wanted:
             _feed(ingest, git, wanted)
-    return ingest.finish()
+    return _finish(derived, ingest)
 
 
-def reachable(map: GitMap, git: Git, ids: Sequence[str], known: Sequence[str]) -> int:
+def reachable(derived: Derived, git: Git, ids: Sequence[str], known: Sequence[str]) -> int:
     """As `everything`, of what `ids` reach and `known`, which the map has, do not."""
     tips = "".join([*(f"{oid}\n" for oid in ids), "--not\n", *(f"{oid}\n" for oid in known)])
     found = b"".join(
@@ -48,13 +49,20 @@ def reachable(map: GitMap, git: Git, ids: Sequence[str], known: Sequence[str]) -
     )
     lines = found.split(b"\n")
     lines.reverse()
-    ingest = GitIngest(map)
+    ingest = GitIngest(derived.map)
     # What is referred to comes before what refers to it.
     _feed(ingest, git, b"\n".join([line for line in lines if line]) + b"\n")
+    return _finish(derived, ingest)
+
+
+def _finish(derived: Derived, ingest: GitIngest) -> int:
+    while unlearned := ingest.unlearned():
+        derived.learn(unlearned)
+        ingest.retry(unlearned)
     return ingest.finish()
 
 
-def _feed_blobs(map: GitMap, ingest: GitIngest, git: Git, wanted: bytes) -> None:
+def _feed_blobs(derived: Derived, ingest: GitIngest, git: Git, wanted: bytes) -> None:
     """Two git processes read halves of the blobs: to unpack them is most of the work."""
     middle = wanted.find(b"\n", len(wanted) // 2) + 1
     if len(wanted) < ALONE_BYTES_MAX or not middle:
@@ -63,7 +71,7 @@ def _feed_blobs(map: GitMap, ingest: GitIngest, git: Git, wanted: bytes) -> None
         return
     from concurrent.futures import ThreadPoolExecutor
 
-    beside = GitIngest(map)
+    beside = GitIngest(derived.map)
     with ThreadPoolExecutor(1) as other:
         running = other.submit(_feed, beside, git, wanted[middle:])
         _feed(ingest, git, wanted[:middle])

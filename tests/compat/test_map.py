@@ -1,0 +1,103 @@
+"""The map of a pack: what it weighs, and that what it leaves out is found again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from compat import small_objects
+from compat.git_client import Git, needs_git
+from helios import Repository
+from helios.git import import_repository
+
+pytestmark = needs_git
+
+COMMITS = 500
+
+
+@pytest.fixture
+def small(tmp_path: Path, home: Path) -> Git:
+    small_objects.make(tmp_path / "small.git", COMMITS)
+    return Git(tmp_path / "small.git", home)
+
+
+@pytest.fixture
+def imported(small: Git, tmp_path: Path) -> Path:
+    import_repository(small.directory, tmp_path / "imported", mirror=True)
+    return tmp_path / "imported"
+
+
+def tree_of(repository: Repository, revision: str) -> dict[str, bytes]:
+    return {
+        entry.path: repository.read(revision, entry.path)
+        for entry in repository.entries(revision, recursive=True)
+        if entry.kind == "file"
+    }
+
+
+def require_equal(repository: Repository, git: Git, revision: str, commit: str) -> None:
+    ours = tree_of(repository, revision)
+    lines = git.run("ls-tree", "-r", "--format=%(objectname) %(path)", commit).splitlines()
+    theirs = {path: oid for oid, _, path in (line.partition(" ") for line in lines)}
+    assert ours.keys() == theirs.keys()
+    for path in list(ours)[::20]:
+        assert ours[path] == (git.run("cat-file", "blob", theirs[path]) + "\n").encode()
+
+
+def test_what_an_import_takes_is_within_a_quarter_of_the_packs(small: Git, imported: Path) -> None:
+    taken = sum(path.lstat().st_size for path in imported.rglob("*") if path.is_file())
+    assert taken < 1.25 * small_objects.packs_bytes(small.directory)
+
+
+def test_ids_that_the_map_has_no_more_than_the_beginning_of(small: Git, imported: Path) -> None:
+    with Repository.open(imported) as repository:
+        log = list(repository.log("main"))
+        assert len(log) == COMMITS
+        commits = small.run("rev-list", "main").splitlines()
+        assert [snapshot.metadata["git-commit"].decode() for snapshot in log] == commits
+        begun = [row for row in repository.derived.find(commits) if row is not None]
+        assert [row[5] for row in begun] == [snapshot.id for snapshot in log]
+        for at in (0, 100, 499):
+            require_equal(repository, small, log[at].id, commits[at])
+        assert repository.resolve(log[7].id[:10]) == log[7].id
+        assert repository.verify().clean
+    with Repository.open(imported) as repository:
+        trees = small.run("rev-parse", *(f"{commit}^{{tree}}" for commit in commits)).splitlines()
+        rows = repository.derived.map.find(trees)
+        assert any(row is not None and len(row[5]) < 64 for row in rows)
+        found = [row[5] for row in repository.derived.find(trees) if row is not None]
+        assert len(found) == COMMITS
+        assert all(len(each) == 64 for each in found)
+
+
+def test_what_comes_later_leads_to_what_the_map_has_the_beginning_of(
+    small: Git, imported: Path
+) -> None:
+    # A tree that is there already, below a new commit and below a new tree.
+    back = small.run("commit-tree", "-m", "back", "-p", "main~3", "main~200^{tree}")
+    small.run("update-ref", "refs/heads/back", back)
+    listing = f"040000 tree {small.run('rev-parse', 'main~300^{tree}')}\told\n"
+    below = small.run("mktree", feed=listing)
+    small.run("update-ref", "refs/heads/below", small.run("commit-tree", "-m", "b", below))
+    import_repository(small.directory, imported)
+    with Repository.open(imported) as repository:
+        require_equal(repository, small, "back", "back")
+        require_equal(repository, small, "below", "below")
+        assert list(next(repository.log("back")).parents) == [repository.resolve("main~3")]
+        assert repository.verify().clean
+
+
+def test_a_view_that_was_repacked_is_taken_in_again(small: Git, imported: Path) -> None:
+    with Repository.open(imported) as repository:
+        before = [snapshot.id for snapshot in repository.log("main")]
+    view = Git(imported / "git", small.home)
+    view.run("commit-tree", "-m", "unreachable", "main^{tree}")
+    view.run("update-ref", "refs/notes/x", view.run("commit-tree", "-m", "n", "main^{tree}"))
+    packs = set((imported / "git" / "objects" / "pack").glob("*.idx"))
+    view.run("repack", "-adfq", "--depth=1")
+    assert packs.isdisjoint((imported / "git" / "objects" / "pack").glob("*.idx"))
+    with Repository.open(imported) as repository:
+        assert [snapshot.id for snapshot in repository.log("main")] == before
+        require_equal(repository, small, "main~250", "main~250")
+        assert repository.verify().clean
