@@ -199,6 +199,11 @@ impl GitIngest {
         self.with(py, |ingest| ingest.list(lines))
     }
 
+    /// As `list`, of what all packs hold; false if that is not all that git has.
+    fn list_packs(&self, py: Python<'_>, objects: PathBuf) -> PyResult<bool> {
+        self.with(py, |ingest| ingest.list_packs(&objects))
+    }
+
     /// What was listed and is not in the map, of one kind, as lines for `git cat-file`.
     #[pyo3(signature = (kind, *, reversed))]
     fn wanted<'py>(

@@ -5,10 +5,13 @@
 //! few wait. What is never met is missing: at the end it is left out of what refers to it.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
-use super::map::{Map, OidSet};
+use super::map::{files, Map, OidSet};
 use super::oid::{Format, Oid};
+use super::pack::GitKind;
+use super::pack_index::PackIndex;
 use super::row::{Role, Row, RowId, SIZE_MAX};
 use super::{commit, tree};
 use crate::error::{Error, Result};
@@ -152,6 +155,42 @@ impl Ingest {
             }
         }
         Ok(())
+    }
+
+    /// As `list`, of all that packs hold; false, and nothing is noted, if that is not all that git
+    /// has, or cannot be told from the packs' heads. `objects` is the directory.
+    pub fn list_packs(&mut self, objects: &Path) -> Result<bool> {
+        if objects.join("info").join("alternates").exists() {
+            return Ok(false);
+        }
+        for path in files(objects)? {
+            // Objects that are in no pack are in directories of two digits.
+            if path.file_name().is_some_and(|name| name.len() == 2) {
+                return Ok(false);
+            }
+        }
+        let mut packs = Vec::new();
+        for path in files(&objects.join("pack"))? {
+            if path.extension().is_some_and(|suffix| suffix == "idx") {
+                match PackIndex::open(&path, self.format).and_then(|index| index.listed()) {
+                    Ok(Some(listed)) => packs.push(listed),
+                    // git knows what to say of it.
+                    _ => return Ok(false),
+                }
+            }
+        }
+        for (oid, kind) in packs.into_iter().flatten() {
+            if self.map.find(&oid)?.is_none() {
+                let kind = match kind {
+                    GitKind::Blob => Kind::Blob,
+                    GitKind::Tree => Kind::Tree,
+                    GitKind::Commit => Kind::Snapshot,
+                };
+                self.listed[kind as usize - 1].push(oid);
+            }
+        }
+        self.found.reserve(self.listed.iter().map(Vec::len).sum());
+        Ok(true)
     }
 
     /// What was listed and is of this kind, as lines for `cat-file`; the last first if `reversed`.

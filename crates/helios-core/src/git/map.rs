@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
+use rayon::prelude::*;
 
 use super::oid::{Format, Oid};
 use super::pack_index::PackIndex;
@@ -292,20 +293,21 @@ impl Map {
         self.refresh()?;
         let orphans = self.open_segments().orphans.clone();
         let mut rest = rows;
-        for index in self.unmapped(rest.len())? {
+        for (index, name) in self.unmapped(rest.len())? {
             let fits = |row: &Row| row.role != Role::Written && !row.is_mixed;
-            let is_in = |row: &Row| fits(row) && index.0.find(&row.oid).is_some();
-            let (inside, outside): (Vec<Row>, Vec<Row>) = rest.into_iter().partition(is_in);
-            if inside.len() < PACK_OBJECTS_MIN {
-                rest = inside;
-                rest.extend(outside);
+            let place = |row: &Row| if fits(row) { index.find(&row.oid) } else { None };
+            let places: Vec<Option<usize>> = rest.par_iter().map(place).collect();
+            let placed = places.iter().zip(&rest).filter_map(|(place, row)| Some(((*place)?, row)));
+            let placed: Vec<(usize, &Row)> = placed.collect();
+            if placed.len() < PACK_OBJECTS_MIN {
                 continue;
             }
-            rest = outside;
-            let is_dense = index.0.disk_bytes()? / index.0.len() as u64 > SHORTENED_BYTES_MAX;
+            let is_dense = index.disk_bytes()? / index.len() as u64 > SHORTENED_BYTES_MAX;
             let may_begin = |row: &Row| !is_dense && short.contains(&row.oid);
-            let bytes = packed::encode(&index.0, &inside, self.format, may_begin)?;
-            segment::put_file(&self.directory, &index.1, &bytes)?;
+            let bytes = packed::encode(&index, &placed, self.format, may_begin)?;
+            segment::put_file(&self.directory, &name, &bytes)?;
+            let mut at = 0..;
+            rest.retain(|_| at.next().is_some_and(|at| places[at].is_none()));
         }
         self.add(rest)?;
         // What they were about is known again.
@@ -372,7 +374,7 @@ fn has_suffix(path: &Path, suffix: &str) -> bool {
 }
 
 /// The files of a directory in the order of their names; none if it is not there.
-fn files(directory: &Path) -> Result<Vec<PathBuf>> {
+pub fn files(directory: &Path) -> Result<Vec<PathBuf>> {
     let fail = |error| Error::io(directory, error);
     let entries = match std::fs::read_dir(directory) {
         Ok(entries) => entries,

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
+use rayon::prelude::*;
 
 use super::oid::{Format, Oid};
 use super::pack_index::PackIndex;
@@ -236,22 +237,20 @@ impl Packed {
     }
 }
 
-/// The bytes of the rows of a pack, which are derived and not mixed. Of those that `may_begin` says
+/// The bytes of the rows of a pack, each with its place, which are derived and not mixed. Of those that `may_begin` says
 /// so of, no more than the beginning of the Helios id is kept.
 pub fn encode(
     index: &PackIndex,
-    rows: &[Row],
+    rows: &[(usize, &Row)],
     format: Format,
     may_begin: impl Fn(&Row) -> bool,
 ) -> Result<Vec<u8>> {
     let mut placed: Vec<Option<&Row>> = vec![None; index.len()];
     let mut inner = Vec::new();
-    for row in rows {
-        let place = index.find(&row.oid);
-        let place = place.ok_or_else(|| Error::malformed("a row of what is not in the pack"))?;
+    for (place, row) in rows {
         match row.role {
-            Role::Inner => inner.push((place, row)),
-            _ => placed[place] = Some(row),
+            Role::Inner => inner.push((*place, *row)),
+            _ => placed[*place] = Some(row),
         }
     }
     inner.sort_unstable();
@@ -282,7 +281,7 @@ pub fn encode(
     order.extend(
         numbered.map(|(at, (_, row))| (&row.id.as_bytes()[..PREFIX_LEN], (first + at) as u64)),
     );
-    order.sort_unstable();
+    order.par_sort_unstable();
     let width = width_of(first + inner.len());
     if width > 32 {
         return Err(Error::Refused("a pack of so many objects cannot be mapped".to_owned()));

@@ -32,7 +32,8 @@ class Derived:
         """Raises `StorageError`, `CorruptObject` and `FormatTooNew` for the map."""
         self._directory = directory
         self._place = os.path.join(directory, "helios", "map")
-        packs = os.path.join(directory, "objects", "pack")
+        self.objects_directory = os.path.join(directory, "objects")
+        packs = os.path.join(self.objects_directory, "pack")
         self.map = GitMap(self._place, packs, ID_BYTES[object_format(directory)])
         self._objects = GitObjects(directory)
         self._seen = self._age()

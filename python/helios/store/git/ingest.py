@@ -24,7 +24,8 @@ def everything(derived: Derived, git: Git) -> int:
     of it: packs have the newest first, and what a tree refers to behind it.
     """
     ingest = GitIngest(derived.map)
-    _list(ingest, git)
+    if not ingest.list_packs(derived.objects_directory):
+        _list(ingest, git)
     _feed_blobs(derived, ingest, git, ingest.wanted(BLOB, reversed=False))
     for kind in (TREE, COMMIT):
         wanted = ingest.wanted(kind, reversed=True)
