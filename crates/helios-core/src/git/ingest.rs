@@ -391,6 +391,9 @@ impl Ingest {
             if let Some(found) = found {
                 self.found.entry(oid).or_insert(found);
             }
+            if self.waits_for.is_empty() {
+                continue;
+            }
             for at in self.waits_for.remove(&oid).unwrap_or_default() {
                 let Some(waiting) = &mut self.waiting[at] else {
                     continue;
