@@ -194,6 +194,11 @@ impl GitIngest {
         GitIngest { map: map.shared(), ingest }
     }
 
+    /// Objects that were derived.
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        self.with(py, |ingest| Ok(ingest.len()))
+    }
+
     /// Takes in lines `<id> <type>` of objects that are there: whole lines.
     fn list(&self, py: Python<'_>, lines: &[u8]) -> PyResult<()> {
         self.with(py, |ingest| ingest.list(lines))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from helios import Repository
     from helios.git.view import View
     from helios.store.git.derived import Derived
+    from helios.store.git.ingest import Report
 
 COMMIT_KIND = 3
 
@@ -41,10 +42,10 @@ def ingest(
     return snapshots(view, derived, ids, variables=variables)
 
 
-def ingest_all(repository: Repository) -> int:
+def ingest_all(repository: Repository, report: Report | None = None) -> int:
     """As `ingest`, of all objects that the view has; gives how many were new."""
     view, derived = parts(repository)
-    return ingests.everything(derived, view.git)
+    return ingests.everything(derived, view.git, report)
 
 
 def snapshots(

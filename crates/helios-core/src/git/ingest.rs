@@ -138,6 +138,15 @@ impl Ingest {
         Ok(self.map.find(oid)?.and_then(|row| Found::of(&row)))
     }
 
+    /// Objects that were derived so far.
+    pub fn len(&self) -> usize {
+        self.found.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
     /// Takes in lines `<id> <type>` of whole objects that there are, as `cat-file --batch-check`
     /// prints them, and notes which are not in the map.
     pub fn list(&mut self, lines: &[u8]) -> Result<()> {
