@@ -66,7 +66,8 @@ def import_repository(
     what has changed; a branch that has moved on both sides is left and `GitFailed` raised, but a
     mirror follows its source. `report` is called with what is done, how many objects of it, and of
     how many, 0 if that is not known. Options are those of `Repository.open`. Raises
-    `TargetNotEmpty`, `Refused`, `GitNotFound`, `GitFailed`, `StorageError`; after a failure nothing is left behind.
+    `TargetNotEmpty`, `Refused`, `GitNotFound`, `GitFailed`, `StorageError`; after a failure nothing
+    is left behind.
     """
     root = os.path.abspath(os.fspath(directory))
     place = _source(os.fspath(source))
@@ -182,7 +183,13 @@ def _update(repository: Repository, source: str) -> Imported:
     refspecs = MIRROR_REFSPECS if mirror else REFSPECS
     arguments = ["fetch", "--quiet", "--no-write-fetch-head", "--no-auto-gc", "--atomic"]
     arguments += ["--prune"] if mirror else []
-    found.git.run(*arguments, "--no-tags", REMOTE, *refspecs)
+    code, _ = found.git.ask(*arguments, "--no-tags", REMOTE, *refspecs)
+    if code:
+        raise errors.GitFailed(
+            f"a branch or a tag has moved here and, to somewhere else, at {source}; nothing was "
+            "changed. `helios-cli git fetch` brings what is there beside the branches, for "
+            "`helios-cli merge` to take"
+        )
     after = found.references()
     return _take_moved(repository, before, after)
 
