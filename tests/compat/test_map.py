@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from compat import small_objects
 from compat.git_client import Git, needs_git
 from helios import Repository
-from helios.git import import_repository
+from helios.git import import_repository, to_git
 
 pytestmark = needs_git
 
@@ -100,4 +101,30 @@ def test_a_view_that_was_repacked_is_taken_in_again(small: Git, imported: Path) 
     with Repository.open(imported) as repository:
         assert [snapshot.id for snapshot in repository.log("main")] == before
         require_equal(repository, small, "main~250", "main~250")
+        assert repository.verify().clean
+
+
+def test_a_view_of_version_1_of_the_map_is_read_and_goes_on(tmp_path: Path, home: Path) -> None:
+    """44 commits of small objects were imported; on top is a snapshot that was written to git."""
+    with tarfile.open(Path(__file__).parents[1] / "data" / "git-view-1.tar.gz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    place = tmp_path / "git-view"
+    assert {path.suffix for path in (place / "git" / "helios" / "map").iterdir()} == {
+        ".map",
+        ".rows",
+    }
+    native = "45acac163b31b1de9eccff2ac305b0fee7aa91a6ff363c478689296f47039e95"
+    with Repository.open(place) as repository:
+        log = [snapshot.id for snapshot in repository.log("main")]
+        assert len(log) == 45
+        assert log[0] == native
+        assert log[1] == "ccc9181ee9eaddc0bcb2ed8702823f60c4e935aa41663a4ba89284cee6c1ecb5"
+        assert log[44] == "ccb76580ff22f83020358f01ad435711c4ce7511afb09eb6fad5947a80a031e6"
+        assert to_git(repository, native) == "0dd4246d0ca90181a5f38342a3b7146e250b0cab"
+        for at in (1, 20, 44):
+            require_equal(repository, Git(place / "git", home), log[at], f"0dd4246d~{at}")
+        with repository.vst("main") as vst:
+            vst["later"] = b"later\n"
+        written = to_git(repository, "main")
+        assert Git(place / "git", home).run("rev-parse", f"{written}~1").startswith("0dd4246d")
         assert repository.verify().clean
