@@ -433,7 +433,8 @@ mod tests {
                 let wanted = model.get(&number).copied();
                 let row = row(number);
                 prop_assert_eq!(again.find(&row.oid).unwrap(), wanted);
-                prop_assert_eq!(again.origins(&row.id.whole().unwrap(), true).unwrap().pop(), wanted);
+                let id = row.id.whole().unwrap();
+                prop_assert_eq!(again.origins(&id, true).unwrap().pop(), wanted);
             }
             let all = again.page((0, 0), usize::MAX).unwrap().0;
             let distinct: std::collections::BTreeSet<Row> = all.into_iter().collect();
@@ -453,7 +454,8 @@ mod tests {
             let Ok(map) = opened(&directory, Format::Sha1) else { return Ok(()) };
             prop_assert!(map.check().is_err());
             for number in 0..20 {
-                let _ = (map.find(&row(number).oid), map.origins(&row(number).id.whole().unwrap(), true));
+                let Row { oid, id, .. } = row(number);
+                let _ = (map.find(&oid), map.origins(&id.whole().unwrap(), true));
             }
         }
     }

@@ -237,8 +237,8 @@ impl Packed {
     }
 }
 
-/// The bytes of the rows of a pack, each with its place, which are derived and not mixed. Of those that `may_begin` says
-/// so of, no more than the beginning of the Helios id is kept.
+/// The bytes of the rows of a pack, each with its place, which are derived and not mixed. Of those
+/// that `may_begin` says so of, no more than the beginning of the Helios id is kept.
 pub fn encode(
     index: &PackIndex,
     rows: &[(usize, &Row)],
