@@ -10,6 +10,7 @@ import pytest
 from compat import small_objects
 from compat.git_client import Git, needs_git
 from helios import Repository
+from helios._core import GitIngest, GitMap
 from helios.git import import_repository, to_git
 
 pytestmark = needs_git
@@ -96,12 +97,20 @@ def test_a_view_that_was_repacked_is_taken_in_again(small: Git, imported: Path) 
     view.run("commit-tree", "-m", "unreachable", "main^{tree}")
     view.run("update-ref", "refs/notes/x", view.run("commit-tree", "-m", "n", "main^{tree}"))
     packs = set((imported / "git" / "objects" / "pack").glob("*.idx"))
-    view.run("repack", "-adfq", "--depth=1")
+    # Differences that name what they differ from by its id, of which a clone has none.
+    view.run("-c", "repack.useDeltaBaseOffset=false", "repack", "-adfq")
     assert packs.isdisjoint((imported / "git" / "objects" / "pack").glob("*.idx"))
     with Repository.open(imported) as repository:
         assert [snapshot.id for snapshot in repository.log("main")] == before
         require_equal(repository, small, "main~250", "main~250")
         assert repository.verify().clean
+        empty = GitMap(str(imported / "nothing"), str(imported / "nothing"), 20)
+        ingest = GitIngest(empty)
+        assert ingest.list_packs(str(imported / "git" / "objects"))
+        lines = view.run("cat-file", "--batch-all-objects", "--batch-check").splitlines()
+        for kind, name in enumerate(("blob", "tree", "commit"), 1):
+            listed = ingest.wanted(kind, reversed=False).decode().split()
+            assert sorted(listed) == [line.split()[0] for line in lines if f" {name} " in line]
 
 
 def test_a_view_of_version_1_of_the_map_is_read_and_goes_on(tmp_path: Path, home: Path) -> None:

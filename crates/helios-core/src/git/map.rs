@@ -330,9 +330,10 @@ impl Map {
             {
                 continue;
             }
-            let index = PackIndex::open(&path, self.format)?;
-            if index.len() >= PACK_OBJECTS_MIN {
-                found.push((index, name));
+            // Without an index that can be read here, such as one of version 1, rows are plain.
+            match PackIndex::open(&path, self.format) {
+                Ok(index) if index.len() >= PACK_OBJECTS_MIN => found.push((index, name)),
+                _ => {}
             }
         }
         Ok(found)

@@ -430,6 +430,19 @@ mod tests {
     }
 
     #[test]
+    fn beside_an_index_that_cannot_be_read_rows_have_their_git_ids() {
+        let directory = tempfile::tempdir().unwrap();
+        let (rows, short) = mapped(directory.path(), Format::Sha1);
+        let index = file(directory.path(), ".idx");
+        std::fs::remove_file(&index).unwrap();
+        std::fs::write(&index, b"of version 1").unwrap();
+        let map = Map::open(directory.path(), directory.path(), Format::Sha1).unwrap();
+        map.add_derived(rows.clone(), &short).unwrap();
+        assert_eq!(map.find(&rows[0].oid).unwrap(), Some(rows[0]));
+        assert!(file(directory.path(), ".map").exists());
+    }
+
+    #[test]
     fn damaged_rows_are_an_error_or_another_answer() {
         let directory = tempfile::tempdir().unwrap();
         let (rows, short) = mapped(directory.path(), Format::Sha1);

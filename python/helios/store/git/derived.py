@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from _thread import allocate_lock
 
+from helios import errors
 from helios._core import GitMap
 from helios.store.git.objects import GitObjects, object_format
 from helios.store.git.process import Git
@@ -42,9 +43,16 @@ class Derived:
         self._kept_bytes = 0
         if self.map.is_orphaned():
             # Somebody has repacked the view, which rows of packs do not outlive.
-            from helios.store.git.ingest import everything
+            self._derive_anew()
 
-            everything(self, Git(directory))
+    def _derive_anew(self) -> None:
+        from helios.store.git.ingest import everything
+
+        try:
+            everything(self, Git(self._directory))
+        except errors.StorageError:
+            # Who may not write finds the rest, and nothing of that pack.
+            return
 
     def records(self, ids: Sequence[bytes]) -> list[bytes | None]:
         """The record of each id; None where it is not derived, or git does not have its origin.
