@@ -12,6 +12,7 @@ from compat.git_client import Git, needs_git
 from helios import Repository
 from helios._core import GitIngest, GitMap
 from helios.git import import_repository, to_git
+from helios.store.git.derived import Derived
 
 pytestmark = needs_git
 
@@ -38,6 +39,11 @@ def tree_of(repository: Repository, revision: str) -> dict[str, bytes]:
     }
 
 
+def derived_of(repository: Repository) -> Derived:
+    assert repository.derived is not None
+    return repository.derived
+
+
 def require_equal(repository: Repository, git: Git, revision: str, commit: str) -> None:
     ours = tree_of(repository, revision)
     lines = git.run("ls-tree", "-r", "--format=%(objectname) %(path)", commit).splitlines()
@@ -58,7 +64,7 @@ def test_ids_that_the_map_has_no_more_than_the_beginning_of(small: Git, imported
         assert len(log) == COMMITS
         commits = small.run("rev-list", "main").splitlines()
         assert [snapshot.metadata["git-commit"].decode() for snapshot in log] == commits
-        begun = [row for row in repository.derived.find(commits) if row is not None]
+        begun = [row for row in derived_of(repository).find(commits) if row is not None]
         assert [row[5] for row in begun] == [snapshot.id for snapshot in log]
         for at in (0, 100, 499):
             require_equal(repository, small, log[at].id, commits[at])
@@ -66,9 +72,9 @@ def test_ids_that_the_map_has_no_more_than_the_beginning_of(small: Git, imported
         assert repository.verify().clean
     with Repository.open(imported) as repository:
         trees = small.run("rev-parse", *(f"{commit}^{{tree}}" for commit in commits)).splitlines()
-        rows = repository.derived.map.find(trees)
+        rows = derived_of(repository).map.find(trees)
         assert any(row is not None and len(row[5]) < 64 for row in rows)
-        found = [row[5] for row in repository.derived.find(trees) if row is not None]
+        found = [row[5] for row in derived_of(repository).find(trees) if row is not None]
         assert len(found) == COMMITS
         assert all(len(each) == 64 for each in found)
 
