@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +39,8 @@ class Session:
                 result = self.run(*map(self.actual, arguments))
                 code = f"= {result.code}\n" if result.code else ""
                 return self.stable(result.out) + self.stable(result.err) + code
+            case ["git", *arguments]:
+                return self.stable(self.by_git(*arguments))
             case ["write", path, text]:
                 target = self.project / path
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -53,6 +57,25 @@ class Session:
                 pytest.fail(f"not a command of transcripts: {line}")
         return ""
 
+    def by_git(self, *arguments: str) -> str:
+        if shutil.which("git") is None:
+            pytest.skip("git is not installed")
+        people = {
+            f"GIT_{who}_{what}": value
+            for who in ("AUTHOR", "COMMITTER")
+            for what, value in (("NAME", "Ada"), ("EMAIL", "a@b"), ("DATE", "1700000000 +0000"))
+        }
+        done = subprocess.run(
+            ["git", "-c", "init.defaultBranch=main", *arguments],
+            cwd=self.project,
+            env={**os.environ, **people, "GIT_CONFIG_NOSYSTEM": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
     def actual(self, word: str) -> str:
         """`ID2` in a command is the second id that was shown."""
         return re.sub(r"\bID(\d+)\b", lambda found: self.ids[int(found[1]) - 1][:12], word)
@@ -68,9 +91,9 @@ class Session:
 
         text = text.replace(str(self.project), "PROJECT")
         text = re.sub(r"(?<=index )[0-9a-f]{12}\.\.[0-9a-f]{12}", "OLD..NEW", text)
-        text = re.sub(r"\b(?:[0-9a-f]{64}|[0-9a-f]{12})\b", numbered, text)
+        text = re.sub(r"\b(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{12})\b", numbered, text)
         text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \+0000", "TIME", text)
-        text = re.sub(r"just now|\d+ seconds? ago", "just now", text)
+        text = re.sub(r"just now|\d+ (?:second|year)s? ago", "just now", text)
         # A frame of the journal also holds the name of the machine.
         text = re.sub(r"[\d.]+ \w+ written in", "SIZE written in", text)
         text = re.sub(r"The repository: .+ -> (about )?.+", r"The repository: SIZE -> \1SIZE", text)

@@ -121,7 +121,9 @@ def strace() -> str:
     return program
 
 
-def run_traced(strace: str, command: list[str], directory: Path) -> Traced:
+def run_traced(
+    strace: str, command: list[str], directory: Path, environment: dict[str, str] | None = None
+) -> Traced:
     log = directory / "trace"
     options = ["-f", "-qq", "-s", "256", "-e", "signal=none", "-e", "trace=" + ",".join(TRACED)]
     done = subprocess.run(
@@ -131,6 +133,7 @@ def run_traced(strace: str, command: list[str], directory: Path) -> Traced:
         text=True,
         timeout=TIMEOUT_S,
         stdin=subprocess.DEVNULL,
+        env=environment,
     )
     trace = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
     assert "execve(" in trace, f"strace traced nothing: {done.stderr}"
@@ -210,6 +213,57 @@ def test_a_command_makes_no_privileged_system_call(
 
 def test_each_listed_command_is_run(session: dict[str, Traced]) -> None:
     assert set(session) == set(COMMANDS)
+
+
+@pytest.fixture(scope="session")
+def git_session(strace: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Traced]:
+    """An import, and a clone and a push through `git-remote-helios`, each traced with all the
+    processes of git and hooks that it starts."""
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
+    scripts = Path(sys.executable).parent
+    base = tmp_path_factory.mktemp("traced-git")
+    (base / "home").mkdir()
+    environment = {
+        "PATH": os.pathsep.join([str(scripts), os.environ["PATH"]]),
+        "HOME": str(base / "home"),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        **{f"GIT_{who}_NAME": "Ada" for who in ("AUTHOR", "COMMITTER")},
+        **{f"GIT_{who}_EMAIL": "a@b" for who in ("AUTHOR", "COMMITTER")},
+    }
+
+    def git(*arguments: str) -> None:
+        subprocess.run(["git", *arguments], check=True, cwd=base, env=environment)
+
+    def traced(*command: str) -> Traced:
+        return run_traced(strace, list(command), base, environment)
+
+    source, imported, clone = str(base / "source"), str(base / "imported"), str(base / "clone")
+    git("init", "-q", "-b", "main", source)
+    git("-C", source, "commit", "-q", "--allow-empty", "-m", "first")
+    cli = str(scripts / "helios-cli")
+    done = {"import": traced(cli, "git", "import", "-q", source, imported)}
+    done["clone"] = traced("git", "clone", "-q", f"helios::{imported}", clone)
+    git("-C", clone, "commit", "-q", "--allow-empty", "-m", "second")
+    done["push"] = traced("git", "-C", clone, "push", "-q", "origin", "HEAD:refs/heads/pushed")
+    done["log"] = traced(cli, "-C", imported, "log", "--oneline", "pushed")
+    return done
+
+
+@pytest.mark.parametrize("command", ["import", "clone", "push", "log"])
+def test_git_and_what_serves_it_make_no_privileged_system_call(
+    git_session: dict[str, Traced], command: str
+) -> None:
+    traced = git_session[command]
+    assert traced.code == 0, traced.errors
+    found = list(violations(traced.trace))
+    assert not found, "\n".join(found)
+
+
+def test_a_push_is_traced_down_to_its_hook(git_session: dict[str, Traced]) -> None:
+    assert "git-remote-helios" in git_session["push"].trace
+    assert "proc-receive" in git_session["push"].trace
+    assert "second" in git_session["log"].output
 
 
 # A call that the kernel refuses is a call all the same, so these harm nobody: each is made in a

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use helios_core::error::{Error, Result};
 use helios_core::git::ingest::Ingest;
-use helios_core::git::map::{Map, Role, Row};
+use helios_core::git::map::Map;
 use helios_core::git::oid::{Format, Oid};
 use helios_core::git::read;
+use helios_core::git::row::{Role, Row, RowId};
 use helios_core::git::write::Writer;
 use helios_core::id::Id;
 use helios_core::object::Kind;
@@ -19,8 +20,11 @@ use crate::convert::{id_from_store, parse_id};
 use crate::engine::Engine;
 use crate::errors::Failure;
 
-/// Git id, kind, role, whether it is mixed, size, Helios id.
+/// Git id, kind, role, whether it is mixed, size, Helios id or its first 24 digits.
 type Listed = (String, u8, u8, bool, u64, String);
+
+/// Ids and records.
+type Records<'py> = Vec<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)>;
 
 #[pyclass(frozen, module = "helios._core")]
 pub struct GitMap {
@@ -53,9 +57,9 @@ impl GitMap {
 #[pymethods]
 impl GitMap {
     #[new]
-    fn new(directory: PathBuf, id_bytes: usize) -> PyResult<GitMap> {
+    fn new(directory: PathBuf, packs: PathBuf, id_bytes: usize) -> PyResult<GitMap> {
         let format = Format::of_len(id_bytes).map_err(Failure::from)?;
-        let map = Map::open(&directory, format).map_err(Failure::from)?;
+        let map = Map::open(&directory, &packs, format).map_err(Failure::from)?;
         Ok(GitMap { map: Arc::new(map) })
     }
 
@@ -93,37 +97,47 @@ impl GitMap {
         Ok(ids.iter().map(find).collect::<Result<_>>().map_err(Failure::from)?)
     }
 
-    /// Ids of the derived objects of a kind that lie between two ids, ascending.
-    fn ids_between<'py>(
-        &self,
-        py: Python<'py>,
-        low: &[u8],
-        high: &[u8],
-        kind: u8,
-    ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+    /// The rows of derived objects of a kind whose ids lie between two ids.
+    fn rows_between(&self, low: &[u8], high: &[u8], kind: u8) -> PyResult<Vec<Listed>> {
         let found = Kind::from_byte(kind)
             .and_then(|kind| {
-                self.map.ids_between(&id_from_store(low)?, &id_from_store(high)?, kind)
+                self.map.rows_between(&id_from_store(low)?, &id_from_store(high)?, kind)
             })
             .map_err(Failure::from)?;
-        Ok(found.iter().map(|id| PyBytes::new(py, id.as_bytes())).collect())
+        Ok(found.iter().map(|row| listed(row, self.map.format())).collect())
     }
 
-    /// Id and record of what is derived from a git object; of a tree, of each node.
+    /// Whether rows are about a pack that git has lost.
+    fn is_orphaned(&self) -> bool {
+        self.map.is_orphaned()
+    }
+
+    /// Of these git objects, what was read was not what their rows are about, unless they have
+    /// been derived: the rows count as none.
+    fn give_up(&self, oids: Vec<String>) -> PyResult<()> {
+        for text in &oids {
+            self.map.give_up(&oid_of(text, self.map.format()).map_err(Failure::from)?);
+        }
+        Ok(())
+    }
+
+    /// Id and record of what is derived from a git object; of a tree, of each node. Or none, and
+    /// the git objects that have to be derived before.
     fn derive<'py>(
         &self,
         py: Python<'py>,
         oid: &str,
         kind: u8,
         content: &[u8],
-    ) -> PyResult<Vec<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)>> {
-        let found = oid_of(oid, self.map.format())
+    ) -> PyResult<(Records<'py>, Vec<String>)> {
+        let (found, unlearned) = oid_of(oid, self.map.format())
             .and_then(|oid| read::records(&self.map, &oid, Kind::from_byte(kind)?, content))
             .map_err(Failure::from)?;
         let pair = |(id, record): (Id, Vec<u8>)| {
             (PyBytes::new(py, id.as_bytes()), PyBytes::new(py, &record))
         };
-        Ok(found.into_iter().map(pair).collect())
+        let unlearned = unlearned.iter().map(|oid| hex(oid, self.map.format())).collect();
+        Ok((found.into_iter().map(pair).collect(), unlearned))
     }
 
     /// Rows from a place on, at most `limit`, and the place to go on with.
@@ -144,7 +158,7 @@ impl GitMap {
                 other => return Err(Failure::from(Error::malformed(format!("role {other}")))),
             };
             let (oid, kind) = (oid_of(&oid, format)?, Kind::from_byte(kind)?);
-            Ok(Row { oid, role, kind, is_mixed, size, id: parse_id(&id)? })
+            Ok(Row { oid, role, kind, is_mixed, size, id: RowId::Whole(parse_id(&id)?) })
         };
         let rows: Vec<Row> = rows.into_iter().map(row).collect::<std::result::Result<_, _>>()?;
         Ok(py.detach(|| self.map.add(rows).map_err(Failure::from))?)
@@ -180,9 +194,19 @@ impl GitIngest {
         GitIngest { map: map.shared(), ingest }
     }
 
+    /// Objects that were derived.
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        self.with(py, |ingest| Ok(ingest.len()))
+    }
+
     /// Takes in lines `<id> <type>` of objects that are there: whole lines.
     fn list(&self, py: Python<'_>, lines: &[u8]) -> PyResult<()> {
         self.with(py, |ingest| ingest.list(lines))
+    }
+
+    /// As `list`, of what all packs hold; false if that is not all that git has.
+    fn list_packs(&self, py: Python<'_>, objects: PathBuf) -> PyResult<bool> {
+        self.with(py, |ingest| ingest.list_packs(&objects))
     }
 
     /// What was listed and is not in the map, of one kind, as lines for `git cat-file`.
@@ -203,6 +227,19 @@ impl GitIngest {
         self.with(py, |ingest| ingest.feed(piece))
     }
 
+    /// What is waited for and in the map, but has to be derived before its whole id is known.
+    fn unlearned(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        let found = self.with(py, |ingest| ingest.unlearned())?;
+        Ok(found.iter().map(|oid| hex(oid, self.map.format())).collect())
+    }
+
+    /// Goes on with what has waited for these.
+    fn retry(&self, py: Python<'_>, learned: Vec<String>) -> PyResult<()> {
+        let oids = learned.iter().map(|text| oid_of(text, self.map.format()));
+        let oids = oids.collect::<Result<Vec<Oid>>>().map_err(Failure::from)?;
+        self.with(py, |ingest| ingest.retry(oids))
+    }
+
     /// Takes over the blobs that another one has found beside this one, which is done then.
     fn absorb(&self, py: Python<'_>, other: &GitIngest) -> PyResult<()> {
         let taken = other.ingest.lock().take();
@@ -215,9 +252,9 @@ impl GitIngest {
             return Ok(0);
         };
         let done = py.detach(|| {
-            let rows = ingest.finish()?;
+            let (rows, short) = ingest.finish()?;
             let count = rows.len();
-            self.map.add(rows).map(|()| count)
+            self.map.add_derived(rows, &short).map(|()| count)
         });
         Ok(done.map_err(Failure::from)?)
     }

@@ -73,7 +73,9 @@ class Programs:
         home.mkdir(parents=True)
         self._floor = floor
         self._git = shutil.which("git")
-        found = [str(Path(program).parent) for program in (self._git,) if program]
+        # Beside this Python is what git runs for `helios::` URLs.
+        wanted = (self._git, Path(sys.executable).with_name("git-remote-helios"))
+        found = [str(Path(program).parent) for program in wanted if program]
         self.environment = {
             "HOME": str(home),
             "LANG": "C.UTF-8",

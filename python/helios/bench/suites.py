@@ -7,6 +7,7 @@ from helios.bench import (
     commands,
     commits,
     durability,
+    interchange,
     memory,
     merges,
     processes,
@@ -49,6 +50,7 @@ SUITES: dict[str, tuple[Figure, ...]] = {
     "memory": memory.FIGURES,
     "storage": (*volume.FIGURES, *storage.FIGURES, *verify.FIGURES),
     "gc": soak.FIGURES,
+    "git": interchange.FIGURES,
     "agents": agents.FIGURES,
 }
 REPLAY = "replay"

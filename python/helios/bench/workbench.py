@@ -71,6 +71,10 @@ class Sizes:
     sessions: int = 3
     session_steps: int = 60
     replayed: int = 200
+    history_commits: int = 20_000
+    """Of a git repository that is imported and cloned."""
+    history_files: int = 2_000
+    exported_commits: int = 1_000
     listened_s: float = 0.2
     """How long the noise is listened to before and after each figure."""
 
@@ -114,6 +118,9 @@ SMOKE = Sizes(
     sessions=1,
     session_steps=12,
     replayed=5,
+    history_commits=160,
+    history_files=60,
+    exported_commits=10,
     listened_s=0.01,
 )
 """Smoke size: shows that each figure can be measured, and says nothing about speed."""

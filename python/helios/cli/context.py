@@ -16,11 +16,12 @@ from helios.errors import Refused, UnsafePath, Usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
 
     from helios import Repository
     from helios.cli.arguments import Values
+    from helios.cli.progress import Shown
     from helios.cli.terminal import Terminal
     from helios.repository.options import Options
 
@@ -132,8 +133,17 @@ class Context:
         """Around a call that may take long: progress on a terminal, and Ctrl-C at once."""
         from helios.cli.progress import Working
 
-        shown = self.terminal.error_is_terminal and not self.quiet
-        return Working(repository.progress if shown else None)
+        return Working(repository.progress if self._shows_progress else None)
+
+    def showing(self, progress: Callable[[], tuple[str, int, int] | None]) -> Shown:
+        """Progress on a terminal, around work that tidies up after Ctrl-C."""
+        from helios.cli.progress import Shown
+
+        return Shown(progress if self._shows_progress else None)
+
+    @property
+    def _shows_progress(self) -> bool:
+        return self.terminal.error_is_terminal and not self.quiet
 
     # Output
 

@@ -22,17 +22,15 @@ BAR_COLUMNS = 24
 CLEAR_LINE = "\r\x1b[K"
 
 
-class Working:
+class Shown:
     """A context manager; `progress` is polled from a thread while the work runs, None for none."""
 
     def __init__(self, progress: Progress | None) -> None:
         self._progress = progress
         self._thread: Thread | None = None
         self._done: Event | None = None
-        self._handler: Any = None
 
     def __enter__(self) -> Self:
-        self._handler = _interrupt_kills()
         if self._progress is not None:
             from threading import Event, Thread
 
@@ -50,6 +48,26 @@ class Working:
         if self._done is not None and self._thread is not None:
             self._done.set()
             self._thread.join()
+
+
+class Working(Shown):
+    """The same around a call of the core, which Ctrl-C would wait for."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        super().__init__(progress)
+        self._handler: Any = None
+
+    def __enter__(self) -> Self:
+        self._handler = _interrupt_kills()
+        return super().__enter__()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        super().__exit__(kind, error, traceback)
         _interrupt_raises(self._handler)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from helios.git.sync import Taken
     from helios.repository.options import Options
+    from helios.store.git.ingest import Report
 
     Path = str | os.PathLike[str]
 
@@ -48,7 +49,12 @@ class Imported:
 
 
 def import_repository(
-    source: Path, directory: Path, *, mirror: bool = False, **options: Unpack[Options]
+    source: Path,
+    directory: Path,
+    *,
+    mirror: bool = False,
+    report: Report | None = None,
+    **options: Unpack[Options],
 ) -> Imported:
     """Makes the directory, new or empty, a Helios repository with all that a git repository has.
 
@@ -58,8 +64,10 @@ def import_repository(
 
     A directory that was imported from the same source before is brought up to date, which costs
     what has changed; a branch that has moved on both sides is left and `GitFailed` raised, but a
-    mirror follows its source. Options are those of `Repository.open`. Raises `TargetNotEmpty`,
-    `Refused`, `GitNotFound`, `GitFailed`, `StorageError`; after a failure nothing is left behind.
+    mirror follows its source. `report` is called with what is done, how many objects of it, and of
+    how many, 0 if that is not known. Options are those of `Repository.open`. Raises
+    `TargetNotEmpty`, `Refused`, `GitNotFound`, `GitFailed`, `StorageError`; after a failure nothing
+    is left behind.
     """
     root = os.path.abspath(os.fspath(directory))
     place = _source(os.fspath(source))
@@ -69,8 +77,10 @@ def import_repository(
     made = _require_room(root)
     try:
         with Repository.init(root, bare=mirror, **options) as repository:
+            if report is not None:
+                report("fetching from git", 0, 0)
             _clone(repository, place, mirror=mirror)
-            return _take_all(repository)
+            return _take_all(repository, report)
     except BaseException:
         _remove(root, keep=not made)
         raise
@@ -123,7 +133,8 @@ def _clone(repository: Repository, source: str, *, mirror: bool) -> None:
     target = view.directory_of(repository)
     # Not by links to a local repository's files: what comes in is verified, and is in one pack.
     Git(None).run(
-        *("-c", "init.defaultBranch=main", "-c", "transfer.unpackLimit=1", "clone", "--quiet"),
+        *("-c", "init.defaultBranch=main", "-c", "transfer.unpackLimit=1"),
+        *("-c", "pack.writeReverseIndex=false", "clone", "--quiet"),
         *("--no-local", "--template=", "--mirror" if mirror else "--bare"),
         *("--origin", REMOTE, "--", source, target),
     )
@@ -134,8 +145,8 @@ def _clone(repository: Repository, source: str, *, mirror: bool) -> None:
         git.run("config", f"remote.{REMOTE}.fetch", f"+refs/heads/*:refs/remotes/{REMOTE}/*")
 
 
-def _take_all(repository: Repository) -> Imported:
-    objects = ingest_all(repository)
+def _take_all(repository: Repository, report: Report | None) -> Imported:
+    objects = ingest_all(repository, report)
     found, _ = parts(repository)
     changes = {name: (None, oid) for name, oid in found.references().items()}
     taken = sync.take(repository, changes, command="git import")
@@ -172,7 +183,13 @@ def _update(repository: Repository, source: str) -> Imported:
     refspecs = MIRROR_REFSPECS if mirror else REFSPECS
     arguments = ["fetch", "--quiet", "--no-write-fetch-head", "--no-auto-gc", "--atomic"]
     arguments += ["--prune"] if mirror else []
-    found.git.run(*arguments, "--no-tags", REMOTE, *refspecs)
+    code, _ = found.git.ask(*arguments, "--no-tags", REMOTE, *refspecs)
+    if code:
+        raise errors.GitFailed(
+            f"a branch or a tag has moved here and, to somewhere else, at {source}; nothing was "
+            "changed. `helios-cli git fetch` brings what is there beside the branches, for "
+            "`helios-cli merge` to take"
+        )
     after = found.references()
     return _take_moved(repository, before, after)
 

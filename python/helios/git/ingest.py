@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from helios import Repository
     from helios.git.view import View
     from helios.store.git.derived import Derived
+    from helios.store.git.ingest import Report
 
 COMMIT_KIND = 3
 
@@ -37,14 +38,14 @@ def ingest(
         known = [oid for oid in set(view.references().values()) if oid not in unknown]
         rows = derived.find(known)
         there = [oid for oid, row in zip(known, rows, strict=True) if row is not None]
-        ingests.reachable(derived.map, git, unknown, there)
+        ingests.reachable(derived, git, unknown, there)
     return snapshots(view, derived, ids, variables=variables)
 
 
-def ingest_all(repository: Repository) -> int:
+def ingest_all(repository: Repository, report: Report | None = None) -> int:
     """As `ingest`, of all objects that the view has; gives how many were new."""
     view, derived = parts(repository)
-    return ingests.everything(derived.map, view.git)
+    return ingests.everything(derived, view.git, report)
 
 
 def snapshots(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
 
 from helios import errors
 
@@ -20,6 +19,9 @@ if TYPE_CHECKING:
     from helios import Repository
     from helios.git.view import View
 
+    Asked = tuple[int, int]
+    """A process, and the pipe that its answer comes from."""
+
 SERVICES = ("git-upload-pack", "git-receive-pack", "git-upload-archive")
 FAILED = 128
 """The exit code with which git itself gives up."""
@@ -27,6 +29,7 @@ INTERRUPTED = 130
 LINE_BYTES_MAX = 4096
 PROTOCOL_VERSIONS = ("0", "1", "2")
 PROTOCOL_VERSION = "2"
+VERSION_SETTING = "protocol.version"
 
 
 def main(arguments: list[str]) -> int:
@@ -48,12 +51,17 @@ def main(arguments: list[str]) -> int:
 
 
 def _converse(url: str) -> int:
+    asked = None
     while line := _read_line():
         match line.split(" "):
             case ["capabilities"]:
                 os.write(1, b"connect\n\n")
+                # While git thinks about that, and its setting is read, what follows is imported.
+                asked = _ask_for_version()
+                import helios.git.sync
+                import helios.repository  # noqa: F401
             case ["connect", service] if service in SERVICES:
-                _serve(service, url)
+                _serve(service, url, asked)
             case _:
                 return _fail(f"git asks for {line!r}, which is not known here")
     return 0
@@ -76,9 +84,10 @@ def _fail(problem: str) -> int:
     return FAILED
 
 
-def _serve(service: str, url: str) -> NoReturn:
+def _serve(service: str, url: str, asked: Asked | None) -> NoReturn:
     """Makes this process stock git that serves the view. Answers git once nothing can fail."""
-    import signal
+    # `signal` would import `enum`, which takes as long as to open a repository.
+    from _signal import SIG_DFL, SIGPIPE, signal  # type: ignore[import-not-found]
 
     from helios.git import view as views
     from helios.git.sync import sync
@@ -88,12 +97,12 @@ def _serve(service: str, url: str) -> NoReturn:
     program = _git()
     if program is None:
         raise missing()
-    version = _protocol_version(program)
+    asked = asked or _ask(program, VERSION_SETTING)
     with repository_at(path_of(url)) as repository:
         view = views.of(repository)
         if view is None:
             # The first push decides what ids there are.
-            told = _setting(program, "extensions.objectformat")
+            told = _answer(_ask(program, "extensions.objectformat"))
             view = views.of_or_make(repository, told if told in ID_BYTES else None)
         sync(repository)
         _point_head(repository, view)
@@ -103,7 +112,9 @@ def _serve(service: str, url: str) -> NoReturn:
         install(view)
         tidy(view)
     # Python ignores it, and what is ignored stays so.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal(SIGPIPE, SIG_DFL)
+    said = _answer(asked)
+    version = said if said in PROTOCOL_VERSIONS else PROTOCOL_VERSION
     os.write(1, b"\n")
     # The view's own hooks, whatever the user's configuration says.
     command = ["git", "-c", "core.hooksPath=hooks", service.removeprefix("git-"), view.directory]
@@ -122,8 +133,11 @@ def _point_head(repository: Repository, view: View) -> None:
     wanted = f"refs/heads/{branch}"
     if said.startswith("ref: ") and said != f"ref: {wanted}\n":
         # In a repository that cannot be written to, it is where it was.
-        with suppress(errors.ReadOnlyRepository), view.turn():
-            view.git.run("symbolic-ref", "HEAD", wanted)
+        try:
+            with view.turn():
+                view.git.run("symbolic-ref", "HEAD", wanted)
+        except errors.ReadOnlyRepository:
+            pass
 
 
 def _git() -> str | None:
@@ -164,16 +178,15 @@ def repository_at(path: str) -> Repository:
     return Repository.open(path, durability="disk", command="git")
 
 
-def _protocol_version(program: str) -> str:
+def _ask_for_version() -> Asked | None:
     """The version that git is set to speak. It does not tell a helper; so its settings are read, in
     its own environment, while that still names the repository that it works in."""
-    said = _setting(program, "protocol.version")
-    return said if said in PROTOCOL_VERSIONS else PROTOCOL_VERSION
+    program = _git()
+    return None if program is None else _ask(program, VERSION_SETTING)
 
 
-def _setting(program: str, name: str) -> str:
-    """What `git config` says; empty if it is not set. `subprocess` would take longer to import than
-    all of this takes."""
+def _ask(program: str, name: str) -> Asked:
+    """Starts `git config`. `subprocess` would take longer to import than all of this takes."""
     reading, writing = os.pipe()
     try:
         child = os.posix_spawn(
@@ -184,6 +197,12 @@ def _setting(program: str, name: str) -> str:
         )
     finally:
         os.close(writing)
+    return child, reading
+
+
+def _answer(asked: Asked) -> str:
+    """What it says; empty if there is no such setting."""
+    child, reading = asked
     with open(reading, "rb") as file:
         said = file.read(LINE_BYTES_MAX)
     os.waitpid(child, 0)

@@ -4,14 +4,18 @@
 //! refers to is known; the caller asks for blobs first, and for trees and commits oldest first, so
 //! few wait. What is never met is missing: at the end it is left out of what refers to it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
-use super::map::{Map, Role, Row, SIZE_MAX};
+use super::map::{files, Map, OidSet};
 use super::oid::{Format, Oid};
+use super::pack::GitKind;
+use super::pack_index::PackIndex;
+use super::row::{Role, Row, RowId, SIZE_MAX};
 use super::{commit, tree};
 use crate::error::{Error, Result};
-use crate::id::{Id, IdBuildHasher};
+use crate::id::{Id, IdBuildHasher, IdSet};
 use crate::object::Kind;
 
 /// Git ids are as random as ids of Helios.
@@ -24,24 +28,44 @@ struct Found {
     id: Id,
     /// Whether it is, or leads to, what only Helios has.
     is_mixed: bool,
+    /// How many objects have to be read for its id if its row has the beginning alone; 0 if the
+    /// row is to have it whole.
+    cost: u16,
 }
 
+/// A blob of more bytes has its id whole: to derive it is work.
+const SHORT_BLOB_BYTES_MAX: u64 = 4096;
+/// A tree of which the id is derived from more reads has it whole, and a commit always: a history
+/// is read from one to the next.
+const TREE_COST_MAX: u16 = 16;
+/// What a tree names costs at most so many reads.
+const ENTRIES_COST_MAX: u32 = 64;
+
 impl Found {
-    fn of(row: &Row) -> Found {
+    /// `None` if the row's id is not whole.
+    fn of(row: &Row) -> Option<Found> {
         let is_mixed = row.is_mixed || row.role == Role::Written;
-        Found { kind: row.kind, size: row.size, id: row.id, is_mixed }
+        let (kind, size, id) = (row.kind, row.size, row.id.whole()?);
+        Some(Found { kind, size, id, is_mixed, cost: 0 })
     }
 
-    fn row(self, oid: Oid) -> Row {
-        let Found { kind, size, id, is_mixed } = self;
-        Row { oid, role: Role::Derived, kind, is_mixed, size, id }
+    fn row(&self, oid: Oid) -> Row {
+        let Found { kind, size, id, is_mixed, .. } = *self;
+        Row { oid, role: Role::Derived, kind, is_mixed, size, id: RowId::Whole(id) }
+    }
+
+    fn may_be_short(&self) -> bool {
+        self.cost > 0 && !self.is_mixed
     }
 }
 
 /// What an object was derived to.
+#[derive(Default)]
 struct Made {
     found: Option<Found>,
     inner: Vec<Row>,
+    /// Of what it names: what has to have its id whole.
+    whole: Vec<Oid>,
 }
 
 /// A tree or a commit that waits for something to come.
@@ -78,8 +102,9 @@ enum State {
 pub struct Ingest {
     map: Arc<Map>,
     format: Format,
-    /// Further nodes of large directories.
+    /// Further nodes of large directories, each once.
     inner: Vec<Row>,
+    inner_ids: IdSet,
     found: OidMap<Found>,
     /// Objects that are not in the map yet, by what git says they are, in the order they came.
     listed: [Vec<Oid>; 3],
@@ -96,6 +121,7 @@ impl Ingest {
             map,
             format,
             inner: Vec::new(),
+            inner_ids: IdSet::default(),
             found: OidMap::default(),
             listed: Default::default(),
             waiting: Vec::new(),
@@ -109,7 +135,16 @@ impl Ingest {
         if let Some(found) = self.found.get(oid) {
             return Ok(Some(*found));
         }
-        Ok(self.map.find(oid)?.map(|row| Found::of(&row)))
+        Ok(self.map.find(oid)?.and_then(|row| Found::of(&row)))
+    }
+
+    /// Objects that were derived so far.
+    pub fn len(&self) -> usize {
+        self.found.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.found.is_empty()
     }
 
     /// Takes in lines `<id> <type>` of whole objects that there are, as `cat-file --batch-check`
@@ -129,6 +164,42 @@ impl Ingest {
             }
         }
         Ok(())
+    }
+
+    /// As `list`, of all that packs hold; false, and nothing is noted, if that is not all that git
+    /// has, or cannot be told from the packs' heads. `objects` is the directory.
+    pub fn list_packs(&mut self, objects: &Path) -> Result<bool> {
+        if objects.join("info").join("alternates").exists() {
+            return Ok(false);
+        }
+        for path in files(objects)? {
+            // Objects that are in no pack are in directories of two digits.
+            if path.file_name().is_some_and(|name| name.len() == 2) {
+                return Ok(false);
+            }
+        }
+        let mut packs = Vec::new();
+        for path in files(&objects.join("pack"))? {
+            if path.extension().is_some_and(|suffix| suffix == "idx") {
+                match PackIndex::open(&path, self.format).and_then(|index| index.listed()) {
+                    Ok(Some(listed)) => packs.push(listed),
+                    // git knows what to say of it.
+                    _ => return Ok(false),
+                }
+            }
+        }
+        for (oid, kind) in packs.into_iter().flatten() {
+            if self.map.find(&oid)?.is_none() {
+                let kind = match kind {
+                    GitKind::Blob => Kind::Blob,
+                    GitKind::Tree => Kind::Tree,
+                    GitKind::Commit => Kind::Snapshot,
+                };
+                self.listed[kind as usize - 1].push(oid);
+            }
+        }
+        self.found.reserve(self.listed.iter().map(Vec::len).sum());
+        Ok(true)
     }
 
     /// What was listed and is of this kind, as lines for `cat-file`; the last first if `reversed`.
@@ -221,8 +292,9 @@ impl Ingest {
         }
         match std::mem::replace(&mut self.state, State::End) {
             State::Blob { oid, size, hasher, .. } if size <= SIZE_MAX => {
-                let id = Id::from_bytes(*hasher.finalize().as_bytes());
-                self.settle(oid, Some(Found { kind: Kind::Blob, size, id, is_mixed: false }))
+                let (kind, id) = (Kind::Blob, Id::from_bytes(*hasher.finalize().as_bytes()));
+                let cost = u16::from(size <= SHORT_BLOB_BYTES_MAX);
+                self.settle(oid, Some(Found { kind, size, id, is_mixed: false, cost }))
             }
             State::Object { oid, kind, bytes, .. } => self.take(oid, kind, bytes),
             _ => Ok(()),
@@ -232,8 +304,8 @@ impl Ingest {
     fn take(&mut self, oid: Oid, kind: Kind, bytes: Vec<u8>) -> Result<()> {
         let (made, mut missing) = self.derive(oid, kind, &bytes)?;
         if missing.is_empty() {
-            self.inner.extend(made.inner);
-            return self.settle(oid, made.found);
+            let found = self.note(made);
+            return self.settle(oid, found);
         }
         missing.sort_unstable();
         missing.dedup();
@@ -250,10 +322,15 @@ impl Ingest {
         let mut is_mixed = false;
         let mut failed = None;
         let mut missing = Vec::new();
-        let mut known = |oid: &Oid, kind: Kind| match self.known(oid) {
+        let mut named: Vec<(u16, Oid)> = Vec::new();
+        let mut made = Made::default();
+        let mut known = |oid: &Oid, wanted: Kind| match self.known(oid) {
             Ok(Some(found)) => {
                 is_mixed |= found.is_mixed;
-                (found.kind == kind).then_some((found.id, found.size))
+                if found.cost > 0 {
+                    named.push((found.cost, *oid));
+                }
+                (found.kind == wanted).then_some((found.id, found.size))
             }
             Ok(None) => {
                 missing.push(*oid);
@@ -264,29 +341,55 @@ impl Ingest {
                 None
             }
         };
+        let mut nodes = Vec::new();
+        let (mut id, mut size, mut cost_max) = (None, 0, 0);
         if kind == Kind::Tree {
-            let (mut nodes, files) = tree::derive(bytes, self.format, &mut known);
-            if let Some(error) = failed {
-                return Err(error);
-            }
-            let size = files.min(SIZE_MAX);
-            let found = nodes.pop().map(|root| Found { kind, size, id: root.id, is_mixed });
-            let role = Role::Inner;
-            let inner = nodes.into_iter();
-            let inner = inner.map(|node| Row { oid, role, kind, is_mixed, size: 0, id: node.id });
-            return Ok((Made { found, inner: inner.collect() }, missing));
+            let (derived, files) = tree::derive(bytes, self.format, &mut known);
+            (nodes, size, cost_max) = (derived, files.min(SIZE_MAX), TREE_COST_MAX);
+            id = nodes.pop().map(|root| root.id);
+        } else if let Some(snapshot) = commit::derive(bytes, &oid, self.format, &mut known) {
+            let mut canonical = Vec::with_capacity(256);
+            snapshot.encode(&mut canonical);
+            id = Some(Id::of_snapshot(&canonical));
         }
-        let snapshot = commit::derive(bytes, &oid, self.format, &mut known);
         if let Some(error) = failed {
             return Err(error);
         }
-        let id = snapshot.map(|snapshot| {
-            let mut canonical = Vec::with_capacity(256);
-            snapshot.encode(&mut canonical);
-            Id::of_snapshot(&canonical)
-        });
-        let found = id.map(|id| Found { kind, size: 0, id, is_mixed });
-        Ok((Made { found, inner: Vec::new() }, missing))
+        let mut cost = named.iter().map(|(cost, _)| u32::from(*cost)).sum::<u32>();
+        if kind == Kind::Tree && cost > ENTRIES_COST_MAX {
+            // The dearest first: the fewest ids are stored.
+            named.sort_unstable();
+            while cost > ENTRIES_COST_MAX {
+                let Some((dearest, oid)) = named.pop() else { break };
+                cost -= u32::from(dearest);
+                made.whole.push(oid);
+            }
+        }
+        let cost = u16::try_from(cost + 1).ok().filter(|cost| *cost <= cost_max).unwrap_or(0);
+        made.found = id.map(|id| Found { kind, size, id, is_mixed, cost });
+        let role = Role::Inner;
+        made.inner.extend(nodes.into_iter().map(|node| {
+            let id = RowId::Whole(node.id);
+            Row { oid, role, kind, is_mixed, size: 0, id }
+        }));
+        Ok((made, missing))
+    }
+
+    /// Takes note of what comes with a derived object, and gives that itself.
+    fn note(&mut self, made: Made) -> Option<Found> {
+        for row in made.inner {
+            // Directories that are much alike share most nodes: one origin is enough. Of one that
+            // is mixed a node need not be, so it may have a row for each.
+            if row.is_mixed || row.id.whole().is_some_and(|id| self.inner_ids.insert(id)) {
+                self.inner.push(row);
+            }
+        }
+        for oid in made.whole {
+            if let Some(found) = self.found.get_mut(&oid) {
+                found.cost = 0;
+            }
+        }
+        made.found
     }
 
     /// Notes what an object is, or that it is nothing, and derives all that has waited for it
@@ -296,6 +399,9 @@ impl Ingest {
         while let Some((oid, found)) = settled.pop() {
             if let Some(found) = found {
                 self.found.entry(oid).or_insert(found);
+            }
+            if self.waits_for.is_empty() {
+                continue;
             }
             for at in self.waits_for.remove(&oid).unwrap_or_default() {
                 let Some(waiting) = &mut self.waiting[at] else {
@@ -308,12 +414,29 @@ impl Ingest {
                 if let Some(Waiting { oid, kind, bytes, .. }) = self.waiting[at].take() {
                     // What is missing by now is missing for good.
                     let (made, _) = self.derive(oid, kind, &bytes)?;
-                    self.inner.extend(made.inner);
-                    settled.push((oid, made.found));
+                    let found = self.note(made);
+                    settled.push((oid, found));
                 }
             }
         }
         Ok(())
+    }
+
+    /// What is waited for and in the map, but with no more than the beginning of its id: to be
+    /// learned before `retry`.
+    pub fn unlearned(&self) -> Result<Vec<Oid>> {
+        let mut found = Vec::new();
+        for oid in self.waits_for.keys() {
+            if self.map.find(oid)?.is_some_and(|row| row.id.whole().is_none()) {
+                found.push(*oid);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Goes on with what waited for objects that have been learned meanwhile.
+    pub fn retry(&mut self, learned: Vec<Oid>) -> Result<()> {
+        learned.into_iter().try_for_each(|oid| self.settle(oid, None))
     }
 
     /// Takes over the blobs that another has found beside this one.
@@ -330,11 +453,15 @@ impl Ingest {
         }
     }
 
-    /// Says that nothing more will come, and gives what was found, for the map.
-    pub fn finish(mut self) -> Result<Vec<Row>> {
+    /// Says that nothing more will come, and gives what was found, for the map, and which of it
+    /// may be stored with the beginning of its id alone.
+    pub fn finish(mut self) -> Result<(Vec<Row>, OidSet)> {
         self.require_end()?;
+        if !self.unlearned()?.is_empty() {
+            return Err(Error::malformed("git objects wait for what has to be learned first"));
+        }
         while !self.waits_for.is_empty() {
-            let waiting: HashSet<Oid, IdBuildHasher> =
+            let waiting: OidSet =
                 self.waiting.iter().flatten().map(|waiting| waiting.oid).collect();
             let mut missing: Vec<Oid> = self.waits_for.keys().copied().collect();
             missing.retain(|oid| !waiting.contains(oid));
@@ -345,9 +472,11 @@ impl Ingest {
                 self.settle(oid, None)?;
             }
         }
+        let short = self.found.iter().filter(|(_, found)| found.may_be_short());
+        let short = short.map(|(oid, _)| *oid).collect();
         let mut rows = self.inner;
         rows.extend(self.found.into_iter().map(|(oid, found)| found.row(oid)));
-        Ok(rows)
+        Ok((rows, short))
     }
 }
 
@@ -385,12 +514,12 @@ mod tests {
 
     fn rows(stream: &[u8], piece: usize) -> Vec<Row> {
         let directory = tempfile::tempdir().unwrap();
-        let map = Arc::new(Map::open(directory.path(), Format::Sha1).unwrap());
+        let map = Arc::new(Map::open(directory.path(), directory.path(), Format::Sha1).unwrap());
         let mut ingest = Ingest::new(Arc::clone(&map));
         for piece in stream.chunks(piece) {
             ingest.feed(piece).unwrap();
         }
-        let mut rows = ingest.finish().unwrap();
+        let mut rows = ingest.finish().unwrap().0;
         rows.sort_unstable();
         rows
     }
@@ -422,7 +551,7 @@ mod tests {
         let whole = [object(2, "tree", &tree(9)), object(3, "commit", &commit(2, Some(8)))];
         let found = rows(&whole.concat(), usize::MAX);
         let tree = found.iter().find(|row| row.kind == Kind::Tree).unwrap();
-        assert_eq!((tree.id, tree.size), (Id::of_tree_node(b"\0"), 0));
+        assert_eq!((tree.id, tree.size), (RowId::Whole(Id::of_tree_node(b"\0")), 0));
         assert_eq!(found.len(), 2);
         // A commit without a tree is none.
         assert!(rows(&object(3, "commit", &commit(7, None)), usize::MAX).is_empty());
@@ -431,7 +560,7 @@ mod tests {
     #[test]
     fn a_stream_that_is_cut_off_is_an_error() {
         let directory = tempfile::tempdir().unwrap();
-        let map = Arc::new(Map::open(directory.path(), Format::Sha1).unwrap());
+        let map = Arc::new(Map::open(directory.path(), directory.path(), Format::Sha1).unwrap());
         for cut in [3, 45, 50] {
             let mut ingest = Ingest::new(Arc::clone(&map));
             ingest.feed(&object(1, "blob", b"content\n")[..cut]).unwrap();

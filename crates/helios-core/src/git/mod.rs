@@ -10,7 +10,12 @@ pub mod ingest;
 pub mod map;
 pub mod oid;
 pub mod pack;
+pub mod pack_index;
+pub mod packed;
 pub mod read;
+pub mod row;
+pub mod segment;
+mod sorted;
 pub mod tree;
 pub mod write;
 

@@ -24,7 +24,9 @@ pub enum GitKind {
     Blob = 3,
 }
 
-const OFFSET_DELTA: u8 = 6;
+/// Numbers of entries that are the difference to another, and say where that is.
+pub const OFFSET_DELTA: u8 = 6;
+pub const ID_DELTA: u8 = 7;
 /// As git's own packs: what is read follows at most so many deltas.
 const DEPTH_MAX: u32 = 50;
 const DELTA_BYTES_MIN: usize = 64;
@@ -34,6 +36,16 @@ const COPY_BYTES_MAX: usize = 0xff_ffff;
 const INSERT_BYTES_MAX: usize = 127;
 
 impl GitKind {
+    /// `None` of a tag, or of no kind of object.
+    pub fn numbered(number: u8) -> Option<GitKind> {
+        match number {
+            1 => Some(GitKind::Commit),
+            2 => Some(GitKind::Tree),
+            3 => Some(GitKind::Blob),
+            _ => None,
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             GitKind::Commit => "commit",

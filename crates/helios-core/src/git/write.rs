@@ -8,9 +8,10 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::map::{Map, Role, Row, SIZE_MAX};
+use super::map::Map;
 use super::oid::{Format, Oid};
 use super::pack::{GitKind, PackWriter, Packed};
+use super::row::{Role, Row, RowId, SIZE_MAX};
 use crate::error::{Error, Result};
 use crate::id::{Id, IdMap};
 use crate::object::{Kind, Snapshot};
@@ -170,7 +171,14 @@ impl<'w> Writer<'w> {
         let oid = self.add(GitKind::Commit, bytes, None)?;
         self.commits.insert(id, oid);
         let kind = Kind::Snapshot;
-        self.rows.push(Row { oid, role: Role::Written, kind, is_mixed: false, size: 0, id });
+        self.rows.push(Row {
+            oid,
+            role: Role::Written,
+            kind,
+            is_mixed: false,
+            size: 0,
+            id: RowId::Whole(id),
+        });
         Ok(())
     }
 
@@ -223,7 +231,14 @@ impl<'w> Writer<'w> {
         let base = self.base_of(replaced);
         let oid = self.add(GitKind::Blob, object.bytes.to_vec(), base)?;
         let kind = Kind::Blob;
-        self.rows.push(Row { oid, role: Role::Derived, kind, is_mixed: false, size, id });
+        self.rows.push(Row {
+            oid,
+            role: Role::Derived,
+            kind,
+            is_mixed: false,
+            size,
+            id: RowId::Whole(id),
+        });
         let written = Written { oid, is_whole: true };
         self.written.insert(id, Some(written));
         Ok(written)
@@ -299,11 +314,18 @@ impl<'w> Writer<'w> {
         let (kind, is_mixed) = (Kind::Tree, false);
         let role = if is_whole { Role::Derived } else { Role::Written };
         let size = directory.files.min(SIZE_MAX);
-        self.rows.push(Row { oid, role, kind, is_mixed, size, id });
+        self.rows.push(Row { oid, role, kind, is_mixed, size, id: RowId::Whole(id) });
         if is_whole {
             let role = Role::Inner;
             let inner = directory.inner.iter();
-            self.rows.extend(inner.map(|id| Row { oid, role, kind, is_mixed, size: 0, id: *id }));
+            self.rows.extend(inner.map(|id| Row {
+                oid,
+                role,
+                kind,
+                is_mixed,
+                size: 0,
+                id: RowId::Whole(*id),
+            }));
         }
     }
 

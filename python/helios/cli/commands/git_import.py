@@ -41,7 +41,15 @@ def run(context: Context) -> int:
     if os.path.exists(context.absolute(source)):
         source = context.absolute(source)
     directory = context.absolute(arguments.directory or _name_of(source))
-    done = import_repository(source, directory, mirror=arguments.mirror, **context.settings())
+    state: list[tuple[str, int, int]] = []
+
+    def report(phase: str, count: int, total: int) -> None:
+        state[:] = [(phase, count, total)]
+
+    with context.showing(lambda: state[0] if state else None):
+        done = import_repository(
+            source, directory, mirror=arguments.mirror, report=report, **context.settings()
+        )
     context.warn((warning[0], warning[1]) for warning in done.warnings)
     if context.json:
         context.report(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from _thread import allocate_lock
-from contextlib import suppress
 
 from helios import errors
 from helios.store.git.process import Git, failure
@@ -107,9 +106,11 @@ class _Conversation:
         if process is None or self._owner != os.getpid():
             return
         for file in (process.stdin, process.stdout):
-            if file is not None:
-                with suppress(OSError):
+            try:
+                if file is not None:
                     file.close()
+            except OSError:
+                continue
         process.kill()
         process.wait()
 
