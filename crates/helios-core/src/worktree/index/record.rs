@@ -78,6 +78,10 @@ impl<'a> Record<'a> {
         self.fixed[4] == REMOVED
     }
 
+    pub fn is_racy(&self) -> bool {
+        self.fixed[5] & FLAG_RACY != 0
+    }
+
     fn kind(&self) -> Option<EntryKind> {
         [
             EntryKind::File,
@@ -92,7 +96,6 @@ impl<'a> Record<'a> {
 
     /// What the record says; none for a removal.
     pub fn known(&self) -> Option<Known> {
-        let flags = self.fixed[5];
         Some(Known {
             kind: self.kind()?,
             stat: Stat {
@@ -100,10 +103,10 @@ impl<'a> Record<'a> {
                 mtime_ns: i64::from_le_bytes(array(self.fixed, 14)),
                 ctime_ns: i64::from_le_bytes(array(self.fixed, 22)),
                 inode: u64::from_le_bytes(array(self.fixed, 30)),
-                executable: flags & FLAG_EXECUTABLE != 0,
+                executable: self.fixed[5] & FLAG_EXECUTABLE != 0,
             },
             id: Id::from_bytes(array(self.fixed, 38)),
-            racy: flags & FLAG_RACY != 0,
+            racy: self.is_racy(),
         })
     }
 }
