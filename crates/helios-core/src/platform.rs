@@ -12,6 +12,8 @@ pub struct Stat {
     pub ctime_ns: i64,
     pub inode: u64,
     pub executable: bool,
+    /// It has several names, so that what watches the directory of one need not notice a change.
+    pub linked: bool,
 }
 
 #[cfg(unix)]
@@ -24,6 +26,7 @@ pub fn stat_of(metadata: &Metadata) -> Stat {
         ctime_ns: ns(metadata.ctime(), metadata.ctime_nsec()),
         inode: metadata.ino(),
         executable: metadata.mode() & 0o100 != 0,
+        linked: metadata.nlink() > 1 && !metadata.is_dir(),
     }
 }
 

@@ -38,14 +38,14 @@ pub fn status(root: &Path, options: &ScanOptions, index: &Index) -> Result<Statu
 }
 
 /// Compares the given paths, and what is below them, with the index. All else is taken for as it
-/// was, but for what the index itself would have read again.
+/// was, but for what the index doubts.
 pub fn status_of(
     root: &Path,
     options: &ScanOptions,
     index: &Index,
     mut paths: Vec<Vec<u8>>,
 ) -> Result<Status> {
-    paths.extend(index.racy().map(<[u8]>::to_vec));
+    paths.extend(index.doubtful().map(<[u8]>::to_vec));
     complete(root, scan_paths(root, options, index, &paths)?)
 }
 

@@ -8,8 +8,8 @@ use crate::worktree::index::record::{Known, Record};
 pub struct Base {
     bytes: Content,
     offsets: Vec<usize>,
-    /// Positions of racy entries, rising.
-    racy: Vec<usize>,
+    /// Positions of doubtful entries, rising.
+    doubtful: Vec<usize>,
     /// Bytes of the base block; what follows in `bytes` is the log.
     len: usize,
 }
@@ -19,7 +19,7 @@ impl Base {
     /// records from `from` on. None if its records are not as they should be.
     pub fn new(bytes: Content, from: usize, len: usize) -> Option<Base> {
         let mut offsets = Vec::with_capacity(len / 96);
-        let mut racy = Vec::new();
+        let mut doubtful = Vec::new();
         let mut rest = bytes.get(from..len)?;
         let mut previous: Option<&[u8]> = None;
         while !rest.is_empty() {
@@ -28,14 +28,14 @@ impl Base {
             if record.is_removal() || previous.is_some_and(|path| path >= record.path) {
                 return None;
             }
-            if record.is_racy() {
-                racy.push(offsets.len());
+            if record.is_doubtful() {
+                doubtful.push(offsets.len());
             }
             offsets.push(offset);
             previous = Some(record.path);
             rest = tail;
         }
-        Some(Base { bytes, offsets, racy, len })
+        Some(Base { bytes, offsets, doubtful, len })
     }
 
     /// Bytes of the base block.
@@ -62,9 +62,9 @@ impl Base {
         Record::split_first(&self.bytes[offset..self.len]).map(|(record, _)| record)
     }
 
-    /// The paths of racy entries.
-    pub fn racy(&self) -> impl Iterator<Item = &[u8]> {
-        self.racy.iter().filter_map(|position| self.at(*position)).map(|(path, _)| path)
+    /// The paths of doubtful entries.
+    pub fn doubtful(&self) -> impl Iterator<Item = &[u8]> {
+        self.doubtful.iter().filter_map(|position| self.at(*position)).map(|(path, _)| path)
     }
 
     /// The entry at a position; none behind the last.

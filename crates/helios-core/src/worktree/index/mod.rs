@@ -28,7 +28,7 @@
 //! | --- | --- | --- |
 //! | 0 | 4 | length of the path |
 //! | 4 | 1 | kind: 1 file, 2 executable, 3 symlink, 4 directory, 5 submodule; 0 the path is gone |
-//! | 5 | 1 | flags: 1 racy, 2 the file has the executable bit |
+//! | 5 | 1 | flags: 1 racy, 2 the file has the executable bit, 4 it has several names |
 //! | 6 | 8 | size in bytes |
 //! | 14 | 8 | mtime, nanoseconds since 1970, signed |
 //! | 22 | 8 | ctime, nanoseconds since 1970, signed |
@@ -179,10 +179,11 @@ impl Index {
         Cursor::new(self, path)
     }
 
-    /// The paths of racy entries, in no order.
-    pub fn racy(&self) -> impl Iterator<Item = &[u8]> {
-        let changed = self.changes.iter().filter(|(_, known)| known.is_some_and(|k| k.racy));
-        let base = self.base.racy().filter(|path| !self.changes.contains_key(*path));
+    /// The paths of doubtful entries (`Known::is_doubtful`), in no order.
+    pub fn doubtful(&self) -> impl Iterator<Item = &[u8]> {
+        let changed =
+            self.changes.iter().filter(|(_, known)| known.is_some_and(|k| k.is_doubtful()));
+        let base = self.base.doubtful().filter(|path| !self.changes.contains_key(*path));
         base.chain(changed.map(|(path, _)| &path[..]))
     }
 
@@ -278,7 +279,9 @@ mod tests {
     use std::path::PathBuf;
 
     fn known(number: u64) -> Known {
-        let stat = Stat { size: number, mtime_ns: -1, ctime_ns: 7, inode: 9, executable: true };
+        let linked = number == 42;
+        let stat =
+            Stat { size: number, mtime_ns: -1, ctime_ns: 7, inode: 9, executable: true, linked };
         Known { kind: EntryKind::File, stat, id: Id::of_blob(&number.to_le_bytes()), racy: false }
     }
 
@@ -366,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn racy_entries_are_listed_whether_they_are_in_the_base_or_the_log() {
+    fn doubtful_entries_are_listed_whether_they_are_in_the_base_or_the_log() {
         let (_directory, path, mut index) = saved(10);
         let racy = |number| Known { racy: true, ..known(number) };
         index.set(b"directory/file-000001", racy(1));
@@ -374,10 +377,10 @@ mod tests {
         index.save(&path).unwrap();
         index.rewrite(&path).unwrap();
         index.set(b"directory/file-000002", known(2));
-        index.set(b"new", racy(3));
+        index.set(b"new", known(42));
         index.save(&path).unwrap();
         for index in [index, Index::load(&path).unwrap()] {
-            let mut found: Vec<_> = index.racy().collect();
+            let mut found: Vec<_> = index.doubtful().collect();
             found.sort();
             assert_eq!(found, [&b"directory/file-000001"[..], b"new"]);
         }
