@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import sys
+from contextlib import suppress
 
 NAMES = ("a", "b", "a.", "b-", "out", "x.log", "\udcff")
 RULES = ("", "out\n", "*.log\n", "a\n!a/b\n")
@@ -19,7 +20,7 @@ def edit(chance: random.Random) -> None:
         return "/".join(chance.choice(NAMES) for _ in range(chance.randint(1, 3)))
 
     at = path()
-    match chance.choice("wwwwwaremmlckiI"):
+    match chance.choice("wwwwwaremmlckii"):
         case "w":
             with open(at, "w") as file:
                 file.write(str(chance.randrange(100)))
@@ -44,13 +45,15 @@ def edit(chance: random.Random) -> None:
             with open(at, "r+") as file:
                 file.write("9")
             os.utime(at, ns=(before.st_atime_ns, before.st_mtime_ns))
-        case "i":
-            with open(os.path.join(os.path.dirname(at), ".gitignore"), "w") as file:
-                file.write(chance.choice(RULES))
-        case "I":
-            os.makedirs(".git/info", exist_ok=True)
-            with open(".git/info/exclude", "w") as file:
-                file.write(chance.choice(RULES))
+        case _:
+            rule(chance, os.path.dirname(at))
+
+
+def rule(chance: random.Random, directory: str) -> None:
+    os.makedirs(".git/info", exist_ok=True)
+    place = chance.choice((os.path.join(directory, ".gitignore"), ".git/info/exclude"))
+    with open(place, "w") as file:
+        file.write(chance.choice(RULES))
 
 
 def main(directory: str, seed: str) -> None:
@@ -58,11 +61,9 @@ def main(directory: str, seed: str) -> None:
     chance = random.Random(seed)
     for line in sys.stdin:
         for _ in range(int(line)):
-            try:
+            # What cannot be done is left.
+            with suppress(OSError):
                 edit(chance)
-            except OSError:
-                # What cannot be done is left.
-                pass
         print("done", flush=True)
 
 

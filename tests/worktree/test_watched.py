@@ -121,7 +121,8 @@ def editor(place: Path) -> Iterator[Callable[[int, int], None]]:
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
             )
         pipes = editors[seed]
-        assert pipes.stdin is not None and pipes.stdout is not None
+        assert pipes.stdin is not None
+        assert pipes.stdout is not None
         print(count, file=pipes.stdin, flush=True)
         assert pipes.stdout.readline() == "done\n"
 
@@ -266,7 +267,7 @@ def test_a_socket_that_answers_nonsense_or_nothing_is_no_watch(
 
 
 def test_the_socket_is_the_users_alone_and_goes_with_the_watch(
-    worktree: Worktree, watching: Watching, place: Path
+    watching: Watching, place: Path
 ) -> None:
     found = place / ".helios/worktree/watch/socket"
     assert found.is_socket()
@@ -285,8 +286,9 @@ def test_a_deep_directory_has_a_watch_that_is_asked(tmp_path: Path) -> None:
         watching.stop()
 
 
+@pytest.mark.usefixtures("watching")
 def test_a_worktree_that_was_moved_or_copied_is_not_mistaken(
-    worktree: Worktree, watching: Watching, place: Path, tmp_path: Path
+    worktree: Worktree, place: Path, tmp_path: Path
 ) -> None:
     (place / "a").write_text("1")
     worktree.commit("first")
@@ -300,8 +302,9 @@ def test_a_worktree_that_was_moved_or_copied_is_not_mistaken(
             assert differing(repo.worktree) == ["a"]
 
 
+@pytest.mark.usefixtures("watching")
 def test_what_a_person_edits_right_before_a_restore_is_kept(
-    repo: Repository, worktree: Worktree, watching: Watching, place: Path
+    repo: Repository, worktree: Worktree, place: Path
 ) -> None:
     (place / "a").write_text("1")
     (place / "b").write_text("1")
@@ -316,9 +319,8 @@ def test_what_a_person_edits_right_before_a_restore_is_kept(
         assert (place / "a").read_text() == "1"
 
 
-def test_what_cannot_be_taken_is_told_each_time(
-    worktree: Worktree, watching: Watching, place: Path
-) -> None:
+@pytest.mark.usefixtures("watching")
+def test_what_cannot_be_taken_is_told_each_time(worktree: Worktree, place: Path) -> None:
     os.mkfifo(place / "fifo")
     (place / "a").write_text("1")
     for _ in range(3):
@@ -329,8 +331,9 @@ def test_what_cannot_be_taken_is_told_each_time(
     assert is_asked(worktree, place / "mapped")
 
 
+@pytest.mark.usefixtures("watching")
 def test_an_edit_by_another_name_of_the_file_is_seen(
-    worktree: Worktree, watching: Watching, place: Path, tmp_path: Path
+    worktree: Worktree, place: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "elsewhere").write_text("1")
     (place / "a").hardlink_to(tmp_path / "elsewhere")

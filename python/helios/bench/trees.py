@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter_ns, sleep
+from typing import Self
 
 from helios import Repository
 from helios.bench.chart import Chart, Point
@@ -110,7 +111,7 @@ class _Beside:
         if not self._started.running():
             raise OSError("the watch has ended")
 
-    def __enter__(self) -> _Beside:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
