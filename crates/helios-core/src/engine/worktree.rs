@@ -151,13 +151,13 @@ impl<'e> Worktree<'e> {
     /// Tells the index what was captured, once `tree` is stored, and from when on a watch knows
     /// what has changed since.
     fn learn(&mut self, mut capture: Capture, tree: Id, warnings: &[Warning]) {
-        let seen = capture.seen.take();
-        let (paths, directories) = (capture.learned_paths(), capture.learned_directories());
-        capture.teach(&mut self.index, tree);
-        let Some(seen) = seen else {
+        let Some(seen) = capture.seen.take() else {
+            capture.teach(&mut self.index, tree);
             self.index.token = None;
             return;
         };
+        let (paths, directories) = (capture.learned_paths(), capture.learned_directories());
+        capture.teach(&mut self.index, tree);
         let is_old_good = !seen.is_whole && seen.reported <= REPORTED_MAX;
         if is_old_good && paths.is_empty() && warnings.is_empty() {
             // It is not worth a write.

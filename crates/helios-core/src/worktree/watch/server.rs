@@ -1,7 +1,7 @@
 //! The watch's own thread: it takes in reports as they come, and answers who asks.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -140,7 +140,7 @@ impl Server {
         }
     }
 
-    fn answer(&self, mut stream: UnixStream) -> std::io::Result<()> {
+    fn answer(&self, stream: UnixStream) -> std::io::Result<()> {
         if !socket::is_of_this_user(&stream) {
             return Ok(());
         }
@@ -162,6 +162,6 @@ impl Server {
             }
             None => Vec::new(),
         };
-        stream.write_all(&answer)
+        socket::send(&stream, &answer)
     }
 }

@@ -1,14 +1,15 @@
 //! Asking a watch in another process, over its socket.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Read};
 use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::worktree::watch::wire::Question;
 
@@ -21,17 +22,30 @@ pub const MESSAGE_BYTES_MAX: u64 = 64 << 20;
 
 /// The watch's answer; none if there is no watch, or it is not this user's, or it is too slow.
 pub fn ask(directory: &Path, question: &Question) -> Option<Vec<u8>> {
-    let mut stream = connect(directory)?;
+    let stream = connect(directory)?;
     if !is_of_this_user(&stream) {
         return None;
     }
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     stream.set_write_timeout(Some(PATIENCE)).ok()?;
-    stream.write_all(&question.encode()).ok()?;
+    send(&stream, &question.encode()).ok()?;
     stream.shutdown(Shutdown::Write).ok()?;
     let mut answer = Vec::new();
     stream.take(MESSAGE_BYTES_MAX).read_to_end(&mut answer).ok()?;
     Some(answer)
+}
+
+/// Sends all bytes. No signal comes of it if the other side has gone, whatever the process does about
+/// pipes.
+pub fn send(stream: &UnixStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::net::send(stream, bytes, SendFlags::NOSIGNAL) {
+            Ok(count) => bytes = &bytes[count..],
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// Never waits: a queue that is full of askers is no watch, either.
