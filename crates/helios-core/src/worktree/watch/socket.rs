@@ -35,8 +35,8 @@ pub fn ask(directory: &Path, question: &Question) -> Option<Vec<u8>> {
     Some(answer)
 }
 
-/// Sends all bytes. No signal comes of it if the other side has gone, whatever the process does about
-/// pipes.
+/// Sends all bytes. No signal comes of it if the other side has gone, whatever the process has set
+/// for pipes.
 pub fn send(stream: &UnixStream, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match rustix::net::send(stream, bytes, SendFlags::NOSIGNAL) {
