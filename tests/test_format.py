@@ -116,7 +116,7 @@ def operation_of(data: bytes) -> Operation:
     changes: list[tuple[bytes, bytes | None, bytes | None]] = []
     while not fields.done():
         name, flags = fields.string(), fields.u8()
-        assert flags <= 3
+        assert flags <= 7
         old = fields.id() if flags & 1 else None
         new = fields.id() if flags & 2 else None
         changes.append((name, old, new))
@@ -454,12 +454,14 @@ def index_of(data: bytes) -> tuple[bytes, dict[bytes, tuple[int, int, int, bytes
     while not fields.done():
         start = fields.at
         assert fields.take(4) == (b"HIXL" if start else b"HIXB")
-        assert fields.u32() == 1
+        assert fields.u32() == 2
         length, checksum = fields.u64(), fields.u32()
         payload = Fields(fields.take(length))
         assert zlib.crc32(data[start : start + 16] + payload.data) == checksum
         assert payload.u8() == 1
         tree = payload.id()
+        # Nobody watched.
+        assert (payload.take(16), payload.u64()) == (bytes(16), 0)
         while not payload.done():
             path_length, kind, flags = payload.u32(), payload.u8(), payload.u8()
             size, _, _, inode = payload.u64(), payload.i64(), payload.i64(), payload.u64()

@@ -265,6 +265,7 @@ class Worktree:
         allow_empty: bool,
         command: str,
         merged: str | None = None,
+        scan: bool = False,
     ) -> tuple[Snapshot, list[_Warned]]: ...
     def restore(
         self, snapshot: str, paths: list[bytes] | None, *, dry_run: bool

@@ -1,8 +1,8 @@
 //! Every call that differs between operating systems, with a portable fallback.
 
 use std::fs::{File, Metadata};
-use std::io;
-use std::path::Path;
+use std::io::{self, Read, Seek};
+use std::path::{Path, PathBuf};
 
 /// What tells that a file on disk may have changed since it was last read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -12,6 +12,8 @@ pub struct Stat {
     pub ctime_ns: i64,
     pub inode: u64,
     pub executable: bool,
+    /// It has several names, so that what watches the directory of one need not notice a change.
+    pub linked: bool,
 }
 
 #[cfg(unix)]
@@ -24,6 +26,7 @@ pub fn stat_of(metadata: &Metadata) -> Stat {
         ctime_ns: ns(metadata.ctime(), metadata.ctime_nsec()),
         inode: metadata.ino(),
         executable: metadata.mode() & 0o100 != 0,
+        linked: metadata.nlink() > 1 && !metadata.is_dir(),
     }
 }
 
@@ -55,6 +58,57 @@ pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize>
         }
     }
     Ok(done)
+}
+
+/// The bytes of a whole file.
+pub enum Content {
+    Small(Vec<u8>),
+    /// In memory of its own, in huge pages where the system has them: fresh small pages would cost
+    /// more than the reading.
+    Large(memmap2::MmapMut),
+}
+
+impl Default for Content {
+    fn default() -> Content {
+        Content::Small(Vec::new())
+    }
+}
+
+impl std::ops::Deref for Content {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Content::Small(bytes) => bytes,
+            Content::Large(bytes) => bytes,
+        }
+    }
+}
+
+const LARGE_BYTES_MIN: u64 = 4 << 20;
+
+/// Reads a file that has `len` bytes; of one that has others by now, what there is.
+pub fn read_content(file: &mut File, len: u64) -> io::Result<Content> {
+    let size = usize::try_from(len).unwrap_or(0);
+    if len < LARGE_BYTES_MIN || size == 0 {
+        let mut bytes = Vec::with_capacity(size + 1);
+        file.read_to_end(&mut bytes)?;
+        return Ok(Content::Small(bytes));
+    }
+    let mut bytes = memmap2::MmapMut::map_anon(size)?;
+    #[cfg(target_os = "linux")]
+    // A kernel without them has small ones.
+    let _ = bytes.advise(memmap2::Advice::HugePage);
+    match file.read_exact(&mut bytes) {
+        Ok(()) => Ok(Content::Large(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            let mut bytes = Vec::new();
+            file.rewind()?;
+            file.read_to_end(&mut bytes)?;
+            Ok(Content::Small(bytes))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(unix)]
@@ -206,8 +260,8 @@ pub fn path_from_bytes(bytes: &[u8]) -> &Path {
 }
 
 #[cfg(not(unix))]
-pub fn path_from_bytes(bytes: &[u8]) -> std::path::PathBuf {
-    std::path::PathBuf::from(String::from_utf8_lossy(bytes).into_owned())
+pub fn path_from_bytes(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(String::from_utf8_lossy(bytes).into_owned())
 }
 
 /// The bytes of one file name as the operating system holds them.
@@ -261,12 +315,52 @@ pub fn open_no_follow(path: &Path) -> io::Result<File> {
     }
 }
 
+/// A path that leads to an open directory wherever it moves.
+#[cfg(target_os = "linux")]
+pub fn opened_directory(directory: &File, _path: &Path) -> PathBuf {
+    let number = std::os::fd::AsRawFd::as_raw_fd(directory);
+    PathBuf::from(format!("/proc/self/fd/{number}"))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn opened_directory(_directory: &File, path: &Path) -> PathBuf {
+    path.to_path_buf()
+}
+
+/// Whether all changes of a file are made by this system, so that it can report them: not on a
+/// network's file systems, nor on those that another process implements.
+#[cfg(target_os = "linux")]
+pub fn reports_all(file: &File) -> bool {
+    const LOCAL: [u32; 11] = [
+        0x0000_ef53, // ext2, ext3, ext4
+        0x5846_5342, // XFS
+        0x9123_683e, // btrfs
+        0xca45_1a4e, // bcachefs
+        0x2fc1_2fc1, // ZFS
+        0xf2f5_2010, // F2FS
+        0x3153_464a, // JFS
+        0x0000_3434, // NILFS2
+        0x0102_1994, // tmpfs
+        0x8584_58f6, // ramfs
+        0x794c_7630, // overlayfs
+    ];
+    rustix::fs::fstatfs(file).is_ok_and(|found| LOCAL.contains(&(found.f_type as u32)))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn reports_all(_file: &File) -> bool {
+    false
+}
+
 /// What a watched directory reports.
 pub struct Event {
     /// The number that `Watches::add` gave.
     pub watch: i32,
     /// The entry's name; none if it is about the directory itself.
     pub name: Option<Vec<u8>>,
+    /// An entry that is a directory came, from elsewhere or new, or went.
+    pub is_moving_directory: bool,
+    /// It came.
     pub is_new_directory: bool,
     /// The directory is gone, and its watch with it.
     pub is_over: bool,
@@ -285,9 +379,9 @@ impl Watches {
         Ok(Watches(init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?))
     }
 
-    /// Becomes readable when there is something to read.
-    pub fn descriptor(&self) -> i32 {
-        std::os::fd::AsRawFd::as_raw_fd(&self.0)
+    /// A descriptor that becomes readable when there is something to read.
+    pub fn descriptor(&self) -> io::Result<rustix::fd::OwnedFd> {
+        self.0.try_clone()
     }
 
     /// Watches a directory, and gives the number of its watch: the same if it has one already.
@@ -296,11 +390,13 @@ impl Watches {
         let changes = WatchFlags::CREATE
             | WatchFlags::DELETE
             | WatchFlags::MODIFY
+            // Comes when the last descriptor and the last memory map of a file are gone.
+            | WatchFlags::CLOSE_WRITE
             | WatchFlags::ATTRIB
             | WatchFlags::MOVED_FROM
             | WatchFlags::MOVED_TO
             | WatchFlags::MOVE_SELF;
-        let only = WatchFlags::ONLYDIR | WatchFlags::EXCL_UNLINK;
+        let only = WatchFlags::ONLYDIR | WatchFlags::DONT_FOLLOW | WatchFlags::EXCL_UNLINK;
         Ok(add_watch(&self.0, directory, changes | only)?)
     }
 
@@ -318,15 +414,19 @@ impl Watches {
         while events.is_empty() || !reader.is_buffer_empty() {
             let event = match reader.next() {
                 Ok(event) => event,
-                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => break,
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(rustix::io::Errno::AGAIN) => break,
                 Err(error) => return Err(error.into()),
             };
             let flags = event.events();
             let comes = ReadFlags::CREATE | ReadFlags::MOVED_TO;
+            let goes = ReadFlags::DELETE | ReadFlags::MOVED_FROM;
+            let is_directory = flags.contains(ReadFlags::ISDIR);
             events.push(Event {
                 watch: event.wd(),
                 name: event.file_name().map(|name| name.to_bytes().to_vec()),
-                is_new_directory: flags.contains(ReadFlags::ISDIR) && flags.intersects(comes),
+                is_moving_directory: is_directory && flags.intersects(comes | goes),
+                is_new_directory: is_directory && flags.intersects(comes),
                 is_over: flags.contains(ReadFlags::IGNORED),
                 is_overflow: flags.contains(ReadFlags::QUEUE_OVERFLOW),
             });
@@ -343,10 +443,6 @@ pub struct Watches;
 impl Watches {
     pub fn new() -> io::Result<Watches> {
         Err(io::ErrorKind::Unsupported.into())
-    }
-
-    pub fn descriptor(&self) -> i32 {
-        -1
     }
 
     pub fn add(&self, _directory: &Path) -> io::Result<i32> {

@@ -7,7 +7,7 @@ use helios_core::engine::commit::CommitOptions;
 use helios_core::engine::progress::Phase;
 use helios_core::engine::worktree::Worktree as Core;
 use helios_core::worktree::ignored::ignores_directory;
-use helios_core::worktree::{watcher, ScanOptions, Warning};
+use helios_core::worktree::{watch, Index, Reports, ScanOptions, Warning};
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -41,6 +41,10 @@ pub struct Worktree {
     root: PathBuf,
     directory: PathBuf,
     options: ScanOptions,
+    /// Whom to ask what has changed.
+    reports: Mutex<Reports>,
+    /// The index as it was left.
+    kept: Mutex<Option<Index>>,
 }
 
 impl Worktree {
@@ -51,7 +55,8 @@ impl Worktree {
         directory: PathBuf,
         options: ScanOptions,
     ) -> Worktree {
-        Worktree { shared, name, root, directory, options }
+        let reports = Mutex::new(Reports::Socket(directory.join("watch")));
+        Worktree { shared, name, root, directory, options, reports, kept: Mutex::default() }
     }
 
     /// Runs `body` under the worktree's lock and without the GIL.
@@ -63,8 +68,12 @@ impl Worktree {
         let engine = &*self.shared.engine;
         let result = py.detach(|| -> Result<T, Failure> {
             let options = self.options.clone();
-            let mut worktree = Core::open(engine, &self.root, &self.directory, options)?;
-            Ok(body(&mut worktree)?)
+            let kept = self.kept.lock().take();
+            let mut worktree = Core::open(engine, &self.root, &self.directory, options, kept)?;
+            worktree.reports = Some(self.reports.lock().clone());
+            let done = body(&mut worktree)?;
+            *self.kept.lock() = Some(worktree.into_index());
+            Ok(done)
         });
         engine.progress().begin(Phase::Idle, 0);
         Ok(result?)
@@ -96,9 +105,11 @@ impl Worktree {
     }
 
     /// Commits the disk to a branch, which must be at `base`, or to none; the snapshot and
-    /// warnings. What was `merged` is a further parent.
+    /// warnings. What was `merged` is a further parent. To `scan` is to look at everything, also
+    /// where a watch knows what has changed.
     #[pyo3(signature = (
-        branch, base, message, *, author, metadata, allow_empty, command, merged = None
+        branch, base, message, *, author, metadata, allow_empty, command, merged = None,
+        scan = false
     ))]
     #[allow(clippy::too_many_arguments)]
     fn commit<'py>(
@@ -112,6 +123,7 @@ impl Worktree {
         allow_empty: bool,
         command: &str,
         merged: Option<&str>,
+        scan: bool,
     ) -> PyResult<(Snapshot, Vec<Warned<'py>>)> {
         let base = base.map(parse_id).transpose()?;
         let merged = merged.map(parse_id).transpose()?;
@@ -130,8 +142,12 @@ impl Worktree {
                 options.metadata.insert(key.extract::<Text>()?.0.into(), value.0.to_vec());
             }
         }
-        let (committed, warnings) =
-            self.run(py, |worktree| worktree.commit(branch, base, merged, &options))?;
+        let (committed, warnings) = self.run(py, |worktree| {
+            if scan {
+                worktree.doubt();
+            }
+            worktree.commit(branch, base, merged, &options)
+        })?;
         self.shared.after_commit();
         Ok((Snapshot::committed(committed), warnings_to_python(py, warnings)?))
     }
@@ -187,9 +203,12 @@ impl Worktree {
         py.detach(|| ignores_directory(&self.root, &self.options, &path))
     }
 
-    /// Reports what may change in the directory. Raises `StorageError` where that cannot be had.
+    /// Reports what may change in the directory, to this and to who asks. Raises `StorageError`
+    /// where that cannot be had.
     fn watcher(&self) -> PyResult<Watcher> {
-        Ok(Watcher(Mutex::new(watcher::Watcher::new(&self.root).map_err(Failure::from)?)))
+        let watcher = watch::Watcher::new(&self.root, &self.directory).map_err(Failure::from)?;
+        *self.reports.lock() = watcher.reports();
+        Ok(Watcher(watcher))
     }
 
     /// Has all directories of the last commit watched; whether one was not, so that something may
@@ -197,24 +216,25 @@ impl Worktree {
     fn cover(&self, py: Python<'_>, watcher: &Watcher, changed: bool) -> PyResult<bool> {
         self.run(py, |worktree| {
             let directories = worktree.directories();
-            watcher.0.lock().cover(&directories, |path| worktree.knows(path), changed)
+            let mut state = watcher.0.state().lock();
+            state.cover(&directories, |path| worktree.knows(path), changed)
         })
     }
 }
 
 /// Reports of the system that something in a worktree may have changed.
 #[pyclass(frozen, module = "helios._core")]
-pub struct Watcher(Mutex<watcher::Watcher>);
+pub struct Watcher(watch::Watcher);
 
 #[pymethods]
 impl Watcher {
     /// Becomes readable when there is something to take.
     fn fileno(&self) -> i32 {
-        self.0.lock().descriptor()
+        self.0.descriptor()
     }
 
-    /// Takes what was reported; whether it may matter.
-    fn take(&self, py: Python<'_>) -> PyResult<bool> {
-        Ok(py.detach(|| self.0.lock().take()).map_err(Failure::from)?)
+    /// Whether something that may matter was reported since this was last asked.
+    fn take(&self, py: Python<'_>) -> bool {
+        py.detach(|| self.0.take())
     }
 }

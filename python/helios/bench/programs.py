@@ -43,9 +43,13 @@ class Started:
             raise subprocess.CalledProcessError(code, self._command)
         return code is None
 
+    def line(self) -> bytes:
+        """Waits for a line; empty if the process has ended."""
+        return self._process.stdout.readline() if self._process.stdout else b""
+
     def expect(self, line: bytes) -> None:
         """Waits for a line. Raises `OSError` if another one comes, or none."""
-        found = self._process.stdout.readline() if self._process.stdout else b""
+        found = self.line()
         if found != line:
             raise OSError(f"{' '.join(self._command)} said {found!r}, not {line!r}")
 

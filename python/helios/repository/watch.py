@@ -1,8 +1,8 @@
 """The watch: snapshots of a worktree as it changes, on a branch of its own.
 
-Each snapshot is a scan, so nothing depends on what the system reports: its reports only say when to
-look. Whatever it never reports is found at the next look, within a minute. The watch has its own
-index, which begins as the worktree's: `status` and `commit` are as if nobody watched.
+The system's reports say when to look, and where. Once a minute everything is scanned, and what was
+never reported is found. The watch has its own index, which begins as the worktree's: `status` and
+`commit` are as if nobody watched, but that they ask it what has changed (the core does both).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 PREFIX = "watch/"
 COMMAND = "watch"
 LOOK_S = 60.0
-"""After so long the watch looks although nothing was reported."""
+"""After so long the watch scans everything, whatever was reported."""
 POLL_S = 2.0
 """How often it looks where the system reports nothing at all."""
 POLL_LOAD_MAX = 0.05
@@ -92,6 +92,7 @@ class Watch(Closing):
         # A change may have gone unnoticed.
         self._is_pending = False
         self._look_s = 0.0
+        self._scanned = float("-inf")
         try:
             self._watcher = self._core.watcher()
         except errors.StorageError as error:
@@ -186,7 +187,10 @@ class Watch(Closing):
         # What is half way through a restore is no state to keep.
         with Turn(self._place.state):
             self._seed()
-            snapshot, warnings = self._commit()
+            scan = start - self._scanned >= LOOK_S
+            snapshot, warnings = self._commit(scan)
+        if scan:
+            self._scanned = start
         self._cover(is_changed=snapshot.stats is not None)
         self._look_s = monotonic() - start
         return Committed(snapshot, [PathWarning(pair) for pair in warnings])
@@ -213,7 +217,7 @@ class Watch(Closing):
             raise errors.StorageError(f"{path}: {error.strerror}", errno=error.errno) from error
         self._seeded = seen
 
-    def _commit(self) -> tuple[Snapshot, list[tuple[str, str]]]:
+    def _commit(self, scan: bool) -> tuple[Snapshot, list[tuple[str, str]]]:
         branch = self.branch
         while True:
             base = self._engine.branch(branch)
@@ -231,6 +235,7 @@ class Watch(Closing):
                     metadata=None,
                     allow_empty=False,
                     command=COMMAND,
+                    scan=scan,
                 )
             except errors.BranchMoved:
                 # Somebody else has put it elsewhere; go on from there.

@@ -21,6 +21,7 @@ use crate::threads;
 use crate::tree::node::{self, Keep, Replaced, Sink};
 use crate::tree::{Entry, EntryKind, Tree};
 use crate::vst::Vst;
+use crate::worktree::watch::{Answer, Token};
 use crate::worktree::{self, Found, Index, Known, ScanOptions, Warning};
 
 /// Files are read and encoded in batches of about this many bytes, which bounds the memory.
@@ -37,8 +38,21 @@ pub struct Capture {
     pub warnings: Vec<Warning>,
     /// What the index should say once the capture's tree is stored.
     learned: Vec<(Vec<u8>, Option<Known>)>,
+    /// What a watch said before the scan, if it is to be gone by.
+    pub seen: Option<Seen>,
     /// Wall clock when the scan began, in nanoseconds since 1970.
     started_ns: i64,
+}
+
+/// From when on a watch knows what has changed, and how much of the disk was scanned then.
+pub struct Seen {
+    pub token: Token,
+    /// Everything was scanned.
+    pub is_whole: bool,
+    /// So many paths were reported.
+    pub reported: usize,
+    /// Of a scan of everything: directories with a repository of git around them.
+    pub repositories: Vec<Vec<u8>>,
 }
 
 /// What reading one file gave.
@@ -58,22 +72,33 @@ enum Content {
     Unreadable(String),
 }
 
-/// Scans `root` and reads what the index cannot vouch for. Blobs go to `writer`; without one they
-/// are only hashed, and the capture serves for comparing.
+/// Scans `root`, or only what a watch has an `answer` about, and reads what the index cannot vouch
+/// for. Blobs go to `writer`; without one they are only hashed, and the capture serves for
+/// comparing.
 pub fn capture(
     engine: &Engine,
     root: &Path,
     index: &Index,
     options: &ScanOptions,
+    answer: Option<Answer>,
     mut writer: Option<&mut Writer<'_>>,
 ) -> Result<Capture> {
     engine.progress().begin(Phase::Scanning, 0);
-    let status = worktree::status(root, options, index)?;
+    let token = answer.as_ref().map(|answer| answer.token);
+    let reported = answer.and_then(|answer| answer.paths);
+    let (is_whole, count) = (reported.is_none(), reported.as_ref().map_or(0, Vec::len));
+    let mut status = match reported {
+        Some(paths) => worktree::status_of(root, options, index, paths)?,
+        None => worktree::status(root, options, index)?,
+    };
+    let repositories = std::mem::take(&mut status.repositories);
+    let seen = token.map(|token| Seen { token, is_whole, reported: count, repositories });
     let tree = index.tree.map(|id| Tree::load(engine, &id)).transpose()?.unwrap_or_default();
     let mut capture = Capture {
         vst: Vst::new(tree, None, None),
         warnings: status.warnings,
         learned: Vec::new(),
+        seen,
         started_ns: status.started_ns,
     };
     for path in status.deleted {
@@ -304,6 +329,20 @@ impl Capture {
         Ok(tree)
     }
 
+    /// What the index does not say, or says otherwise.
+    pub fn learned_paths(&self) -> Vec<Vec<u8>> {
+        self.learned.iter().map(|(path, _)| path.clone()).collect()
+    }
+
+    /// Directories that the index does not know.
+    pub fn learned_directories(&self) -> Vec<Vec<u8>> {
+        let is_directory = |known: &Option<Known>| {
+            known.as_ref().is_some_and(|known| known.kind == EntryKind::Directory)
+        };
+        let learned = self.learned.iter().filter(|(_, known)| is_directory(known));
+        learned.map(|(path, _)| path.clone()).collect()
+    }
+
     /// Tells the index what was seen; `tree` is stored and is what was captured.
     pub fn teach(self, index: &mut Index, tree: Id) {
         for (path, known) in self.learned {
@@ -315,16 +354,23 @@ impl Capture {
         index.tree = Some(tree);
     }
 
-    /// Tells the index only what it need not read again, because the content is what it knew.
-    pub fn teach_unchanged(self, index: &mut Index) {
+    /// Tells the index only what it need not read again, because the content is what it knew. What
+    /// differs.
+    pub fn teach_unchanged(self, index: &mut Index) -> Vec<Vec<u8>> {
+        let mut differing = Vec::new();
         for (path, known) in self.learned {
-            let before = index.get(&path);
-            if let (Some(known), Some(before)) = (known, before) {
-                if known.id == before.id && known.kind == before.kind && known != before {
-                    index.set(&path, known);
+            match (known, index.get(&path)) {
+                (Some(known), Some(before))
+                    if known.id == before.id && known.kind == before.kind =>
+                {
+                    if known != before {
+                        index.set(&path, known);
+                    }
                 }
+                _ => differing.push(path),
             }
         }
+        differing
     }
 }
 

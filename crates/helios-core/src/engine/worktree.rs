@@ -11,7 +11,7 @@ use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::capture::{self, Capture};
+use super::capture::{self, Capture, Seen};
 use super::commit::{CommitOptions, Committed, Writer};
 use super::{refs, Engine};
 use crate::diff::{self, Change};
@@ -20,7 +20,13 @@ use crate::id::Id;
 use crate::metrics::Counter;
 use crate::tree::{Entry, EntryKind, Tree};
 use crate::vst::Vst;
-use crate::worktree::{Disk, Index, Known, ScanOptions, Warning};
+use crate::worktree::watch::OuterRules;
+use crate::worktree::{Disk, Index, Known, Reports, ScanOptions, Warning};
+
+/// A token is taken anew where more paths than these were reported since.
+const REPORTED_MAX: usize = 256;
+/// Of more paths than these that differ, a watch is not told.
+const DIFFERING_MAX: usize = 4096;
 
 pub struct Worktree<'e> {
     pub(super) engine: &'e Engine,
@@ -32,6 +38,8 @@ pub struct Worktree<'e> {
     damage: Option<Error>,
     /// The epoch of gc in which the index's tree was there.
     epoch: u64,
+    /// Whom to ask what has changed; without anybody, everything is scanned.
+    pub reports: Option<Reports>,
     // Unlocked when it is closed.
     _lock: Option<File>,
 }
@@ -47,12 +55,14 @@ pub struct Restored {
 }
 
 impl<'e> Worktree<'e> {
-    /// `directory` holds the worktree's index and lock, and is made if it is not there.
+    /// `directory` holds the worktree's index and lock, and is made if it is not there. An index
+    /// that was `kept` is taken if nobody has saved another one since.
     pub fn open(
         engine: &'e Engine,
         root: &Path,
         directory: &Path,
         options: ScanOptions,
+        kept: Option<Index>,
     ) -> Result<Worktree<'e>> {
         let index_path = directory.join("index");
         let lock = match engine.journal().is_writable() {
@@ -72,10 +82,22 @@ impl<'e> Worktree<'e> {
             }
         };
         let epoch = engine.epoch();
-        let index = Index::load(&index_path)?;
+        let index = match kept.filter(|index| index.is_at(&index_path)) {
+            Some(index) => index,
+            None => Index::load(&index_path)?,
+        };
         let root = root.to_path_buf();
-        let mut worktree =
-            Worktree { engine, root, options, index_path, index, damage: None, epoch, _lock: lock };
+        let mut worktree = Worktree {
+            engine,
+            root,
+            options,
+            index_path,
+            index,
+            damage: None,
+            epoch,
+            reports: None,
+            _lock: lock,
+        };
         worktree.check_index()?;
         Ok(worktree)
     }
@@ -120,7 +142,52 @@ impl<'e> Worktree<'e> {
     }
 
     fn try_capture(&self, writer: Option<&mut Writer<'_>>) -> Result<Capture> {
-        capture::capture(self.engine, &self.root, &self.index, &self.options, writer)
+        let (root, options) = (&self.root, &self.options);
+        let reports = self.reports.as_ref().filter(|_| self._lock.is_some());
+        let answer = reports.and_then(|reports| reports.since(root, options, self.index.token));
+        capture::capture(self.engine, root, &self.index, options, answer, writer)
+    }
+
+    /// Tells the index what was captured, once `tree` is stored, and from when on a watch knows
+    /// what has changed since.
+    fn learn(&mut self, mut capture: Capture, tree: Id, warnings: &[Warning]) {
+        let Some(seen) = capture.seen.take() else {
+            capture.teach(&mut self.index, tree);
+            self.index.token = None;
+            return;
+        };
+        let (paths, directories) = (capture.learned_paths(), capture.learned_directories());
+        capture.teach(&mut self.index, tree);
+        let is_old_good = !seen.is_whole && seen.reported <= REPORTED_MAX;
+        if is_old_good && paths.is_empty() && warnings.is_empty() {
+            // It is not worth a write.
+            return;
+        }
+        let is_own = self.reports.as_ref().is_some_and(Reports::are_own);
+        // Others have not seen what only a scan of everything finds.
+        let again = if is_own && seen.is_whole { paths } else { Vec::new() };
+        self.go_on_from(seen, directories, again, warnings);
+    }
+
+    /// Has the watch know the directories that the index knows, and what differs from it.
+    fn go_on_from(
+        &mut self,
+        seen: Seen,
+        directories: Vec<Vec<u8>>,
+        mut again: Vec<Vec<u8>>,
+        warnings: &[Warning],
+    ) {
+        let Some(reports) = &self.reports else { return };
+        let directories = if seen.is_whole { self.directories() } else { directories };
+        again.extend(warnings.iter().map(|warning| warning.path.clone()));
+        // What is amiss outside of the root nobody watches.
+        let is_inside = !warnings.iter().any(|warning| warning.path.starts_with(b"/"));
+        if seen.is_whole && reports.are_own() {
+            let rules = OuterRules::new(&self.root, &self.options, seen.repositories);
+            reports.learn_rules(rules);
+        }
+        let is_known = is_inside && reports.note(seen.token, &directories, &again);
+        self.index.token = is_known.then_some(seen.token);
     }
 
     pub(super) fn save_index(&mut self) -> Result<()> {
@@ -129,6 +196,16 @@ impl<'e> Worktree<'e> {
             self.engine.metrics().add(Counter::WorktreeBytes, bytes);
         }
         Ok(())
+    }
+
+    /// Lets go of the worktree, for whoever opens it next.
+    pub fn into_index(self) -> Index {
+        self.index
+    }
+
+    /// Has the next look scan everything, whatever a watch may know.
+    pub fn doubt(&mut self) {
+        self.index.token = None;
     }
 
     /// The tree that was on disk when the worktree was last committed or restored.
@@ -141,12 +218,20 @@ impl<'e> Worktree<'e> {
         let mut capture = self.capture(None)?;
         let warnings = std::mem::take(&mut capture.warnings);
         let tree = capture.seal()?;
+        let seen = capture.seen.take();
         let changes = match head {
             Some(id) if self.engine.snapshot(&id)?.tree == tree => Vec::new(),
             Some(id) => self.changes_since(&id, &capture).map_err(still_committable)?,
             None => diff::trees(&Tree::default(), capture.vst.tree(), self.engine)?,
         };
-        capture.teach_unchanged(&mut self.index);
+        let differing = capture.teach_unchanged(&mut self.index);
+        match seen {
+            Some(seen) if seen.is_whole && differing.len() <= DIFFERING_MAX => {
+                self.go_on_from(seen, Vec::new(), differing, &warnings);
+            }
+            // The token from before is as good as it was, and what differs was reported since.
+            _ => {}
+        }
         self.save_index()?;
         Ok((changes, warnings))
     }
@@ -208,21 +293,21 @@ impl<'e> Worktree<'e> {
             Err(Error::BranchMoved(moved)) => {
                 // The snapshot is kept, so the index can vouch for what is on disk.
                 if let Some(yours) = &moved.yours {
-                    capture.teach(&mut self.index, engine.snapshot(yours)?.tree);
+                    self.learn(capture, engine.snapshot(yours)?.tree, &warnings);
                     self.save_index()?;
                 }
                 return Err(Error::BranchMoved(moved));
             }
             Err(error @ Error::NotOnDisk { .. }) => {
                 if let Some(made) = vst.base() {
-                    capture.teach(&mut self.index, engine.snapshot(&made)?.tree);
+                    self.learn(capture, engine.snapshot(&made)?.tree, &warnings);
                     self.save_index()?;
                 }
                 return Err(error);
             }
             Err(error) => return Err(error),
         };
-        capture.teach(&mut self.index, committed.snapshot.tree);
+        self.learn(capture, committed.snapshot.tree, &warnings);
         self.save_index()?;
         // For the caller, scanning and reading are part of it.
         committed.elapsed_ns = start.elapsed().as_nanos() as u64;
@@ -258,6 +343,16 @@ impl<'e> Worktree<'e> {
         // Also after a failure the index must describe what was done until then.
         result.tree = Some(capture::store_tree(engine, &mut vst)?);
         self.index.tree = result.tree;
+        if let (Some(token), Some(reports)) = (self.index.token, &self.reports) {
+            // One that was there may have been ignored until now.
+            let is_directory = |path: &Vec<u8>| {
+                self.index.get(path).is_some_and(|known| known.kind == EntryKind::Directory)
+            };
+            let made: Vec<_> = result.written.iter().filter(|p| is_directory(p)).cloned().collect();
+            if !reports.note(token, &made, &[]) {
+                self.index.token = None;
+            }
+        }
         self.save_index()?;
         outcome.map(|()| result)
     }
@@ -286,6 +381,7 @@ impl<'e> Worktree<'e> {
             return Err(Error::Refused(reason.to_owned()));
         }
         capture.teach(&mut self.index, tree);
+        self.index.token = None;
         Ok(())
     }
 

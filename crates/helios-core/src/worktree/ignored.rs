@@ -12,7 +12,7 @@ use crate::platform;
 use crate::threads;
 use crate::tree::EntryKind;
 use crate::worktree::ignore::Rules;
-use crate::worktree::listing::{add_rules, has_vanished, list, outer_rules, Listed};
+use crate::worktree::listing::{add_rules, has_vanished, list, outer_rules, shown, Listed};
 use crate::worktree::scan::{Found, ScanOptions, Warning};
 use crate::worktree::{kind_of, path};
 
@@ -47,7 +47,7 @@ pub fn ignores_directory(root: &Path, options: &ScanOptions, path: &[u8]) -> boo
     let mut prefix: &[u8] = b"";
     for end in (0..path.len()).filter(|at| path[*at] == b'/').chain([path.len()]) {
         let entries = list(&root.join(platform::path_from_bytes(prefix))).unwrap_or_default();
-        add_rules(root, prefix, &entries, &mut rules, &|_, _| {});
+        add_rules(root, prefix, &shown(&entries), &mut rules, &|_, _| {});
         if rules.ignores(&path[..end], true) || path::is_private(&path[prefix.len()..end]) {
             return true;
         }
@@ -89,7 +89,7 @@ impl Walk<'_> {
         mut rules: Rules,
     ) {
         if !rules.ignore_all {
-            add_rules(self.root, prefix, entries, &mut rules, &|_, _| {});
+            add_rules(self.root, prefix, &shown(entries), &mut rules, &|_, _| {});
         }
         let mut found = Vec::new();
         for Listed { name, entry } in entries {

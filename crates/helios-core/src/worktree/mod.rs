@@ -1,8 +1,8 @@
 //! Worktrees: the disk side of a directory that follows a branch.
 //!
 //! `index` knows what was on disk last time, `scan` walks the disk and compares, `status` adds what
-//! the walk did not come by, and `disk` writes. Paths are relative to the worktree's root, in
-//! bytes, with `/` between the components and none in front.
+//! the walk did not come by, `disk` writes, and `watch` knows what has changed. Paths are relative
+//! to the worktree's root, in bytes, with `/` between the components and none in front.
 //!
 //! Symlinks below the root are never followed, for reading or for writing. Another process that
 //! swaps a directory for a symlink in the instants between a check and its use can still win that
@@ -19,14 +19,15 @@ pub mod scan;
 mod sparse;
 pub mod status;
 mod temporary;
-pub mod watcher;
+pub mod watch;
 
 pub use disk::Disk;
 pub use donor::Donor;
 pub use ignored::{ignored, Ignored};
 pub use index::{Index, Known};
 pub use scan::{Found, ScanOptions, Warning};
-pub use status::{status, Status};
+pub use status::{status, status_of, Status};
+pub use watch::Reports;
 
 use std::fs::Metadata;
 

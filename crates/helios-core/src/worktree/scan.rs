@@ -14,7 +14,9 @@
 //! rules and their own both apply. What cannot be seen gives a warning, not an error, and what was
 //! known there stands: it is never taken for missing.
 
-use std::fs::DirEntry;
+mod partial;
+
+use std::fs::{FileType, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -28,7 +30,7 @@ use crate::threads;
 use crate::tree::EntryKind;
 use crate::worktree::ignore::Rules;
 use crate::worktree::index::{Cursor, Index, Known};
-use crate::worktree::listing::{add_rules, has_vanished, list, outer_rules, Listed};
+use crate::worktree::listing::{add_rules, has_vanished, list, outer_rules, shown, Listed, Shown};
 use crate::worktree::{kind_of, path};
 
 /// Entries of one directory that one task examines.
@@ -78,6 +80,9 @@ pub struct Scan<'i> {
     /// What the index knows and the walk did not come by: it is gone, or ignored now.
     pub missing: Vec<(&'i [u8], Known)>,
     pub warnings: Vec<Warning>,
+    /// Directories with a repository of git around them, which may have rules of its own. Only a
+    /// scan of everything knows them all.
+    pub repositories: Vec<Vec<u8>>,
     /// Wall clock when the scan began, in nanoseconds since 1970.
     pub started_ns: i64,
 }
@@ -97,12 +102,27 @@ pub fn scan<'i>(root: &Path, options: &ScanOptions, index: &'i Index) -> Result<
             .map_err(|error| Error::io(root, io::Error::other(error)))?
             .install(run),
     }
-    let mut scan = walk.results.into_inner();
-    scan.started_ns = started_ns;
-    threads::run(|| scan.suspects.par_sort_unstable_by(|left, right| left.path.cmp(&right.path)));
-    scan.missing.sort_unstable_by_key(|(path, _)| *path);
-    scan.warnings.sort_unstable_by(|left, right| left.path.cmp(&right.path));
-    Ok(scan)
+    Ok(walk.finish(started_ns))
+}
+
+/// Walks only the given paths and what is below them, and compares it with what the index knows
+/// there; everything else is taken for unchanged. A rule that has changed says nothing of paths
+/// that are not given.
+pub fn scan_paths<'i>(
+    root: &Path,
+    options: &ScanOptions,
+    index: &'i Index,
+    paths: &[Vec<u8>],
+) -> Result<Scan<'i>> {
+    if paths.iter().any(Vec::is_empty) {
+        return scan(root, options, index);
+    }
+    let started_ns = wall_clock_ns();
+    let walk = Walk { root, index, results: Mutex::default() };
+    let rules = outer_rules(options, &|path, reason| walk.warn(path, reason));
+    let chosen = partial::Chosen::new(paths);
+    threads::run(|| rayon::scope(|scope| walk.examine_chosen(scope, b"", &chosen, rules)));
+    Ok(walk.finish(started_ns))
 }
 
 fn wall_clock_ns() -> i64 {
@@ -206,6 +226,16 @@ struct Walk<'w, 'i> {
 }
 
 impl<'i> Walk<'_, 'i> {
+    fn finish(self, started_ns: i64) -> Scan<'i> {
+        let mut scan = self.results.into_inner();
+        scan.started_ns = started_ns;
+        let by_path = |left: &Found, right: &Found| left.path.cmp(&right.path);
+        threads::run(|| scan.suspects.par_sort_unstable_by(by_path));
+        scan.missing.sort_unstable_by_key(|(path, _)| *path);
+        scan.warnings.sort_unstable_by(|left, right| left.path.cmp(&right.path));
+        scan
+    }
+
     fn on_disk(&self, path: &[u8]) -> PathBuf {
         self.root.join(platform::path_from_bytes(path))
     }
@@ -253,6 +283,14 @@ impl<'i> Walk<'_, 'i> {
         }
     }
 
+    fn add_rules(&self, prefix: &[u8], shown: Shown<'_>, rules: &mut Rules) {
+        let warn = |path: &[u8], reason: String| self.warn(path, reason);
+        if add_rules(self.root, prefix, shown, rules, &warn) {
+            let directory = prefix.strip_suffix(b"/").unwrap_or(prefix);
+            self.results.lock().repositories.push(directory.to_vec());
+        }
+    }
+
     fn examine_all<'scope>(
         &'scope self,
         scope: &rayon::Scope<'scope>,
@@ -260,8 +298,7 @@ impl<'i> Walk<'_, 'i> {
         entries: Vec<Listed>,
         mut rules: Rules,
     ) {
-        let warn = |path: &[u8], reason: String| self.warn(path, reason);
-        add_rules(self.root, prefix, &entries, &mut rules, &warn);
+        self.add_rules(prefix, &shown(&entries), &mut rules);
         let mut examined = if entries.len() <= ENTRIES_PER_TASK {
             self.examine(scope, prefix, &entries, b"", None, &rules)
         } else {
@@ -311,7 +348,8 @@ impl<'i> Walk<'_, 'i> {
             let known = known.take(name);
             path.truncate(prefix.len());
             path.extend_from_slice(name);
-            match self.look(&path, name, entry, rules) {
+            let metadata = || entry.metadata();
+            match self.look(&path, name, entry.file_type().ok(), metadata, rules) {
                 Look::At(kind, stat) => {
                     let is_suspect =
                         is_suspect(kind, &stat, known.as_ref().map(|(_, known)| known));
@@ -335,8 +373,15 @@ impl<'i> Walk<'_, 'i> {
         examined
     }
 
-    fn look(&self, path: &[u8], name: &[u8], entry: &DirEntry, rules: &Rules) -> Look {
-        let is_directory = entry.file_type().is_ok_and(|file_type| file_type.is_dir());
+    fn look(
+        &self,
+        path: &[u8],
+        name: &[u8],
+        file_type: Option<FileType>,
+        metadata: impl FnOnce() -> io::Result<Metadata>,
+        rules: &Rules,
+    ) -> Look {
+        let is_directory = file_type.is_some_and(|file_type| file_type.is_dir());
         if path::is_private(name) || rules.ignores(path, is_directory) {
             return Look::Past;
         }
@@ -344,7 +389,7 @@ impl<'i> Walk<'_, 'i> {
             self.warn(path, "left out: on some disks this name stands for .git or .helios");
             return Look::Past;
         }
-        let metadata = match entry.metadata() {
+        let metadata = match metadata() {
             Ok(metadata) => metadata,
             Err(error) if has_vanished(&error) => return Look::Past,
             Err(error) => {

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::platform;
 use crate::threads;
 use crate::worktree::index::{Index, Known};
-use crate::worktree::scan::{is_suspect, scan, Found, ScanOptions, Warning};
+use crate::worktree::scan::{is_suspect, scan, scan_paths, Found, Scan, ScanOptions, Warning};
 use crate::worktree::{kind_of, path};
 
 /// The differences; every list is sorted by path bytes.
@@ -26,17 +26,35 @@ pub struct Status {
     /// Entries of the index that are gone.
     pub deleted: Vec<Vec<u8>>,
     pub warnings: Vec<Warning>,
+    /// Directories with a repository of git around them, as far as the scan went.
+    pub repositories: Vec<Vec<u8>>,
     /// Wall clock when the scan began, in nanoseconds since 1970.
     pub started_ns: i64,
 }
 
 /// Compares what is under `root` with the index. Fails only if the root itself cannot be listed.
 pub fn status(root: &Path, options: &ScanOptions, index: &Index) -> Result<Status> {
-    let scan = scan(root, options, index)?;
+    complete(root, scan(root, options, index)?)
+}
+
+/// Compares the given paths, and what is below them, with the index. All else is taken for as it
+/// was, but for what the index doubts.
+pub fn status_of(
+    root: &Path,
+    options: &ScanOptions,
+    index: &Index,
+    mut paths: Vec<Vec<u8>>,
+) -> Result<Status> {
+    paths.extend(index.doubtful().map(<[u8]>::to_vec));
+    complete(root, scan_paths(root, options, index, &paths)?)
+}
+
+fn complete(root: &Path, scan: Scan<'_>) -> Result<Status> {
     let mut status = Status {
         suspects: scan.suspects,
         deleted: Vec::new(),
         warnings: scan.warnings,
+        repositories: scan.repositories,
         started_ns: scan.started_ns,
     };
     look_for(root, scan.missing, &mut status)?;

@@ -1,23 +1,26 @@
 //! The sorted records of an index file's base block, used where they lie in the file's bytes.
 
-use crate::worktree::index::block::HEADER_LEN;
+use crate::platform::Content;
 use crate::worktree::index::record::{Known, Record};
 
 /// Invariant: `offsets` are the starts of valid records in `bytes`, in strictly rising path order.
 #[derive(Default)]
 pub struct Base {
-    bytes: Vec<u8>,
+    bytes: Content,
     offsets: Vec<usize>,
+    /// Positions of doubtful entries, rising.
+    doubtful: Vec<usize>,
     /// Bytes of the base block; what follows in `bytes` is the log.
     len: usize,
 }
 
 impl Base {
-    /// Takes over the bytes of an index file whose first `len` bytes are a checked base block. None
-    /// if its records are not as they should be.
-    pub fn new(bytes: Vec<u8>, len: usize) -> Option<Base> {
+    /// Takes over the bytes of an index file whose first `len` bytes are a checked base block, with
+    /// records from `from` on. None if its records are not as they should be.
+    pub fn new(bytes: Content, from: usize, len: usize) -> Option<Base> {
         let mut offsets = Vec::with_capacity(len / 96);
-        let mut rest = &bytes[HEADER_LEN..len];
+        let mut doubtful = Vec::new();
+        let mut rest = bytes.get(from..len)?;
         let mut previous: Option<&[u8]> = None;
         while !rest.is_empty() {
             let offset = len - rest.len();
@@ -25,11 +28,14 @@ impl Base {
             if record.is_removal() || previous.is_some_and(|path| path >= record.path) {
                 return None;
             }
+            if record.is_doubtful() {
+                doubtful.push(offsets.len());
+            }
             offsets.push(offset);
             previous = Some(record.path);
             rest = tail;
         }
-        Some(Base { bytes, offsets, len })
+        Some(Base { bytes, offsets, doubtful, len })
     }
 
     /// Bytes of the base block.
@@ -54,6 +60,11 @@ impl Base {
 
     fn record(&self, offset: usize) -> Option<Record<'_>> {
         Record::split_first(&self.bytes[offset..self.len]).map(|(record, _)| record)
+    }
+
+    /// The paths of doubtful entries.
+    pub fn doubtful(&self) -> impl Iterator<Item = &[u8]> {
+        self.doubtful.iter().filter_map(|position| self.at(*position)).map(|(path, _)| path)
     }
 
     /// The entry at a position; none behind the last.

@@ -1,11 +1,15 @@
 //! A block of the index file: a checksummed frame around records.
 
 use crate::id::{Id, ID_LEN};
+use crate::worktree::watch::Token;
 
-pub const VERSION: u32 = 1;
-/// Bytes before the records: magic, version, length, checksum, and the tree.
-pub const HEADER_LEN: usize = 20 + TREE_LEN;
+pub const VERSION: u32 = 2;
+/// Blocks of this version have no token.
+const VERSION_WITHOUT_TOKEN: u32 = 1;
+/// Bytes before the records: magic, version, length, checksum, the tree, and the token.
+pub const HEADER_LEN: usize = 20 + TREE_LEN + TOKEN_LEN;
 const TREE_LEN: usize = 1 + ID_LEN;
+const TOKEN_LEN: usize = 16 + 8;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BlockKind {
@@ -34,13 +38,17 @@ impl BlockBuilder {
         BlockBuilder { bytes }
     }
 
-    pub fn seal(mut self, kind: BlockKind, tree: Option<Id>) -> Vec<u8> {
+    pub fn seal(mut self, kind: BlockKind, tree: Option<Id>, token: Option<Token>) -> Vec<u8> {
         let payload_len = (self.bytes.len() - 20) as u64;
         self.bytes[..4].copy_from_slice(&kind.magic());
         self.bytes[4..8].copy_from_slice(&VERSION.to_le_bytes());
         self.bytes[8..16].copy_from_slice(&payload_len.to_le_bytes());
         self.bytes[20] = u8::from(tree.is_some());
-        self.bytes[21..HEADER_LEN].copy_from_slice(tree.unwrap_or(Id::UNSEALED).as_bytes());
+        self.bytes[21..53].copy_from_slice(tree.unwrap_or(Id::UNSEALED).as_bytes());
+        if let Some(Token { watch, seen }) = token {
+            self.bytes[53..69].copy_from_slice(&watch);
+            self.bytes[69..HEADER_LEN].copy_from_slice(&seen.to_le_bytes());
+        }
         let checksum = checksum(&self.bytes[..16], &self.bytes[20..]);
         self.bytes[16..20].copy_from_slice(&checksum.to_le_bytes());
         self.bytes
@@ -50,6 +58,7 @@ impl BlockBuilder {
 /// A whole block as it was read.
 pub struct Block<'a> {
     pub tree: Option<Id>,
+    pub token: Option<Token>,
     pub records: &'a [u8],
     /// Bytes of the whole block.
     pub len: usize,
@@ -62,8 +71,9 @@ impl<'a> Block<'a> {
         let (header, rest) = bytes.split_first_chunk::<20>()?;
         let payload_len = u64::from_le_bytes(header[8..16].try_into().ok()?);
         let (payload, _) = rest.split_at_checked(usize::try_from(payload_len).ok()?)?;
+        let version = u32::from_le_bytes(header[4..8].try_into().ok()?);
         if header[..4] != kind.magic()
-            || header[4..8] != VERSION.to_le_bytes()
+            || !(VERSION_WITHOUT_TOKEN..=VERSION).contains(&version)
             || header[16..] != checksum(&header[..16], payload).to_le_bytes()
         {
             return None;
@@ -73,7 +83,16 @@ impl<'a> Block<'a> {
             0 => None,
             _ => Some(Id::from_slice(&tree[1..]).ok()?),
         };
-        Some(Block { tree, records, len: 20 + payload.len() })
+        let (token, records) = match version {
+            VERSION_WITHOUT_TOKEN => (None, records),
+            _ => {
+                let (watch, rest) = records.split_first_chunk::<16>()?;
+                let (seen, records) = rest.split_first_chunk::<8>()?;
+                let token = Token { watch: *watch, seen: u64::from_le_bytes(*seen) };
+                ((*watch != [0; 16]).then_some(token), records)
+            }
+        };
+        Some(Block { tree, token, records, len: 20 + payload.len() })
     }
 }
 

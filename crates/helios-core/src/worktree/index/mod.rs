@@ -13,12 +13,14 @@
 //! | offset | bytes | content |
 //! | --- | --- | --- |
 //! | 0 | 4 | magic: `HIXB` for the base block, `HIXL` for a log block |
-//! | 4 | 4 | version: 1 |
+//! | 4 | 4 | version: 2; blocks of version 1 have no token |
 //! | 8 | 8 | length of the payload |
 //! | 16 | 4 | CRC-32 (IEEE) of bytes 0 to 15 and the payload |
 //! | 20 | 1 | payload: 1 if the tree is known, else 0 |
 //! | 21 | 32 | id of the tree that the index describes, zero if not known |
-//! | 53 | | records, up to the end of the payload |
+//! | 53 | 16 | token: the watch that reports what has changed since; zero if there is none |
+//! | 69 | 8 | token: how much it had seen |
+//! | 77 | | records, up to the end of the payload |
 //!
 //! A record:
 //!
@@ -26,7 +28,7 @@
 //! | --- | --- | --- |
 //! | 0 | 4 | length of the path |
 //! | 4 | 1 | kind: 1 file, 2 executable, 3 symlink, 4 directory, 5 submodule; 0 the path is gone |
-//! | 5 | 1 | flags: 1 racy, 2 the file has the executable bit |
+//! | 5 | 1 | flags: 1 racy, 2 the file has the executable bit, 4 it has several names |
 //! | 6 | 8 | size in bytes |
 //! | 14 | 8 | mtime, nanoseconds since 1970, signed |
 //! | 22 | 8 | ctime, nanoseconds since 1970, signed |
@@ -46,16 +48,18 @@ mod record;
 
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::id::Id;
-use crate::platform::{self, Stat};
+use crate::platform::{self, Content, Stat};
 use crate::worktree::temporary::Temporary;
 use base::Base;
 use block::{Block, BlockBuilder, BlockKind};
 use record::Record;
+
+use crate::worktree::watch::Token;
 
 pub use cursor::Cursor;
 pub use record::{Known, CLOCK_TICK_NS};
@@ -68,13 +72,15 @@ const LOG_BYTES_MIN: usize = 64 * 1024;
 pub struct Index {
     /// The id of the tree that the index describes; saved with the entries.
     pub tree: Option<Id>,
+    /// A watch knows what may differ from the entries: what was reported after this.
+    pub token: Option<Token>,
     base: Base,
     /// What differs from the base; none for a path that is gone.
     changes: BTreeMap<Vec<u8>, Option<Known>>,
     entry_count: usize,
     /// Records of what changed since the last load or save.
     unsaved: Vec<u8>,
-    saved_tree: Option<Id>,
+    saved: (Option<Id>, Option<Token>),
     log_bytes: usize,
     /// The file as this index left it or found it, whole; none if it must be written anew.
     file: Option<Stat>,
@@ -90,29 +96,37 @@ impl Index {
         Ok(Index::parse(bytes, stat).unwrap_or_default())
     }
 
-    fn parse(bytes: Vec<u8>, stat: Stat) -> Option<Index> {
+    fn parse(bytes: Content, stat: Stat) -> Option<Index> {
         let base_block = Block::read(&bytes, BlockKind::Base)?;
         let base_len = base_block.len;
-        let mut tree = base_block.tree;
+        let mut saved = (base_block.tree, base_block.token);
+        let records_from = base_len - base_block.records.len();
         let mut logs = Vec::new();
         let mut end = base_len;
         while let Some(block) = Block::read(&bytes[end..], BlockKind::Log) {
             let Some(records) = log_records(block.records) else { break };
             logs.extend(records);
-            tree = block.tree;
+            saved = (block.tree, block.token);
             end += block.len;
         }
         let is_whole = end == bytes.len() && stat.size == end as u64;
-        let base = Base::new(bytes, base_len)?;
+        let base = Base::new(bytes, records_from, base_len)?;
         let mut index = Index { entry_count: base.entry_count(), base, ..Index::default() };
         for (path, known) in logs {
             index.apply(path, known);
         }
-        index.tree = tree;
-        index.saved_tree = tree;
+        (index.tree, index.token) = saved;
+        index.saved = saved;
         index.log_bytes = end - base_len;
         index.file = is_whole.then_some(stat);
         Some(index)
+    }
+
+    /// Whether the file still says what this index says.
+    pub fn is_at(&self, path: &Path) -> bool {
+        let is_saved = self.unsaved.is_empty() && (self.tree, self.token) == self.saved;
+        let found = || std::fs::metadata(path).map(|metadata| platform::stat_of(&metadata));
+        is_saved && self.file.is_some_and(|stat| found().is_ok_and(|found| found == stat))
     }
 
     pub fn get(&self, path: &[u8]) -> Option<Known> {
@@ -165,11 +179,19 @@ impl Index {
         Cursor::new(self, path)
     }
 
+    /// The paths of doubtful entries (`Known::is_doubtful`), in no order.
+    pub fn doubtful(&self) -> impl Iterator<Item = &[u8]> {
+        let changed =
+            self.changes.iter().filter(|(_, known)| known.is_some_and(|k| k.is_doubtful()));
+        let base = self.base.doubtful().filter(|path| !self.changes.contains_key(*path));
+        base.chain(changed.map(|(path, _)| &path[..]))
+    }
+
     /// Saves what changed since the last load or save; returns how many bytes were written.
     ///
     /// Nothing is synced: a file that a power cut damages is noticed by its checksums.
     pub fn save(&mut self, path: &Path) -> Result<u64> {
-        if self.unsaved.is_empty() && self.tree == self.saved_tree {
+        if self.unsaved.is_empty() && (self.tree, self.token) == self.saved {
             return Ok(0);
         }
         let log_bytes = self.log_bytes + block::HEADER_LEN + self.unsaved.len();
@@ -186,7 +208,7 @@ impl Index {
             None => self.rewrite(path).map_err(|error| Error::io(path, error))?,
         };
         self.unsaved.clear();
-        self.saved_tree = self.tree;
+        self.saved = (self.tree, self.token);
         Ok(written)
     }
 
@@ -201,7 +223,7 @@ impl Index {
         }
         let mut builder = BlockBuilder::with_capacity(self.unsaved.len());
         builder.bytes.extend_from_slice(&self.unsaved);
-        let block = builder.seal(BlockKind::Log, self.tree);
+        let block = builder.seal(BlockKind::Log, self.tree, self.token);
         file.write_all(&block)?;
         self.log_bytes += block.len();
         let stat = platform::stat_of(&file.metadata()?);
@@ -214,14 +236,14 @@ impl Index {
         for (path, known) in self.iter() {
             record::encode(&mut builder.bytes, path, Some(&known));
         }
-        let bytes = builder.seal(BlockKind::Base, self.tree);
+        let bytes = builder.seal(BlockKind::Base, self.tree, self.token);
         let (temporary, mut file) =
             Temporary::beside(path, |name| platform::create_new(name, false))?;
         file.write_all(&bytes)?;
         temporary.place(path)?;
         let len = bytes.len();
         let stat = platform::stat_of(&file.metadata()?);
-        if let Some(base) = Base::new(bytes, len) {
+        if let Some(base) = Base::new(Content::Small(bytes), block::HEADER_LEN, len) {
             self.base = base;
             self.changes.clear();
             self.log_bytes = 0;
@@ -231,12 +253,10 @@ impl Index {
     }
 }
 
-fn read(path: &Path) -> io::Result<(Vec<u8>, Stat)> {
+fn read(path: &Path) -> io::Result<(Content, Stat)> {
     let mut file = File::open(path)?;
     let stat = platform::stat_of(&file.metadata()?);
-    let mut bytes = Vec::with_capacity(usize::try_from(stat.size).unwrap_or(0) + 1);
-    file.read_to_end(&mut bytes)?;
-    Ok((bytes, stat))
+    Ok((platform::read_content(&mut file, stat.size)?, stat))
 }
 
 /// The changes in a log block, all or none.
@@ -259,7 +279,9 @@ mod tests {
     use std::path::PathBuf;
 
     fn known(number: u64) -> Known {
-        let stat = Stat { size: number, mtime_ns: -1, ctime_ns: 7, inode: 9, executable: true };
+        let linked = number == 42;
+        let stat =
+            Stat { size: number, mtime_ns: -1, ctime_ns: 7, inode: 9, executable: true, linked };
         Known { kind: EntryKind::File, stat, id: Id::of_blob(&number.to_le_bytes()), racy: false }
     }
 
@@ -288,6 +310,7 @@ mod tests {
         index.tree = Some(Id::of_blob(b"tree"));
         assert!(index.save(&path).unwrap() < 200);
         assert_eq!(index.save(&path).unwrap(), 0);
+        assert!(index.is_at(&path));
         let loaded = Index::load(&path).unwrap();
         assert_eq!(loaded.get(b"directory/file-000007"), Some(known(1)));
         assert_eq!(loaded.get(b"directory/file-000008"), Some(known(8)));
@@ -325,12 +348,51 @@ mod tests {
     }
 
     #[test]
+    fn blocks_of_version_1_are_read_and_what_follows_them_is_of_version_2() {
+        let (_directory, path, index) = saved(100);
+        let mut bytes = fs::read(&path).unwrap();
+        // As version 1 had it: the same without the token.
+        bytes.drain(53..block::HEADER_LEN);
+        bytes[4] = 1;
+        let payload_len = (bytes.len() - 20) as u64;
+        bytes[8..16].copy_from_slice(&payload_len.to_le_bytes());
+        let checksum = crc32fast::hash(&[&bytes[..16], &bytes[20..]].concat());
+        bytes[16..20].copy_from_slice(&checksum.to_le_bytes());
+        fs::write(&path, &bytes).unwrap();
+        let mut loaded = Index::load(&path).unwrap();
+        assert_eq!(entries(&loaded), entries(&index));
+        assert_eq!(loaded.token, None);
+        loaded.token = Some(Token { watch: [7; 16], seen: 9 });
+        assert!(loaded.save(&path).unwrap() < 100);
+        let again = Index::load(&path).unwrap();
+        assert_eq!((again.token, again.len()), (loaded.token, 100));
+    }
+
+    #[test]
+    fn doubtful_entries_are_listed_whether_they_are_in_the_base_or_the_log() {
+        let (_directory, path, mut index) = saved(10);
+        let racy = |number| Known { racy: true, ..known(number) };
+        index.set(b"directory/file-000001", racy(1));
+        index.set(b"directory/file-000002", racy(2));
+        index.save(&path).unwrap();
+        index.rewrite(&path).unwrap();
+        index.set(b"directory/file-000002", known(2));
+        index.set(b"new", known(42));
+        index.save(&path).unwrap();
+        for index in [index, Index::load(&path).unwrap()] {
+            let mut found: Vec<_> = index.doubtful().collect();
+            found.sort();
+            assert_eq!(found, [&b"directory/file-000001"[..], b"new"]);
+        }
+    }
+
+    #[test]
     fn records_out_of_order_are_refused_though_their_checksum_is_right() {
         let (_directory, path, _) = saved(0);
         let mut builder = BlockBuilder::with_capacity(0);
         record::encode(&mut builder.bytes, b"b", Some(&known(1)));
         record::encode(&mut builder.bytes, b"a", Some(&known(2)));
-        fs::write(&path, builder.seal(BlockKind::Base, None)).unwrap();
+        fs::write(&path, builder.seal(BlockKind::Base, None, None)).unwrap();
         assert!(Index::load(&path).unwrap().is_empty());
     }
 
@@ -341,6 +403,7 @@ mod tests {
         second.remove(b"directory/file-000001");
         second.save(&path).unwrap();
         first.set(b"new", known(3));
+        assert!(!first.is_at(&path) && second.is_at(&path));
         first.save(&path).unwrap();
         assert_eq!(entries(&Index::load(&path).unwrap()), entries(&first));
     }

@@ -11,6 +11,7 @@ pub const FIXED_LEN: usize = 38 + ID_LEN;
 const REMOVED: u8 = 0;
 const FLAG_RACY: u8 = 1;
 const FLAG_EXECUTABLE: u8 = 2;
+const FLAG_LINKED: u8 = 4;
 
 /// File systems stamp times from a clock that advances in ticks, of 10 ms at most on Linux.
 pub const CLOCK_TICK_NS: i64 = 20_000_000;
@@ -37,6 +38,14 @@ impl Known {
     }
 }
 
+impl Known {
+    /// Whether it must be looked at also where nothing was reported of it: it is racy, or may have
+    /// been changed by a name that lies elsewhere.
+    pub fn is_doubtful(&self) -> bool {
+        self.racy || self.stat.linked
+    }
+}
+
 /// Appends a record; nothing known means that the path is gone.
 pub fn encode(out: &mut Vec<u8>, path: &[u8], known: Option<&Known>) {
     // No system has paths of 4 GiB.
@@ -46,7 +55,8 @@ pub fn encode(out: &mut Vec<u8>, path: &[u8], known: Option<&Known>) {
         Some(known) => {
             let executable = if known.stat.executable { FLAG_EXECUTABLE } else { 0 };
             let racy = if known.racy { FLAG_RACY } else { 0 };
-            out.extend_from_slice(&[known.kind as u8, executable | racy]);
+            let linked = if known.stat.linked { FLAG_LINKED } else { 0 };
+            out.extend_from_slice(&[known.kind as u8, executable | racy | linked]);
             out.extend_from_slice(&known.stat.size.to_le_bytes());
             out.extend_from_slice(&known.stat.mtime_ns.to_le_bytes());
             out.extend_from_slice(&known.stat.ctime_ns.to_le_bytes());
@@ -78,6 +88,15 @@ impl<'a> Record<'a> {
         self.fixed[4] == REMOVED
     }
 
+    fn has(&self, flag: u8) -> bool {
+        self.fixed[5] & flag != 0
+    }
+
+    /// Whether no watch can vouch for it: see `Known::is_doubtful`.
+    pub fn is_doubtful(&self) -> bool {
+        self.has(FLAG_RACY | FLAG_LINKED)
+    }
+
     fn kind(&self) -> Option<EntryKind> {
         [
             EntryKind::File,
@@ -92,7 +111,6 @@ impl<'a> Record<'a> {
 
     /// What the record says; none for a removal.
     pub fn known(&self) -> Option<Known> {
-        let flags = self.fixed[5];
         Some(Known {
             kind: self.kind()?,
             stat: Stat {
@@ -100,10 +118,11 @@ impl<'a> Record<'a> {
                 mtime_ns: i64::from_le_bytes(array(self.fixed, 14)),
                 ctime_ns: i64::from_le_bytes(array(self.fixed, 22)),
                 inode: u64::from_le_bytes(array(self.fixed, 30)),
-                executable: flags & FLAG_EXECUTABLE != 0,
+                executable: self.has(FLAG_EXECUTABLE),
+                linked: self.has(FLAG_LINKED),
             },
             id: Id::from_bytes(array(self.fixed, 38)),
-            racy: flags & FLAG_RACY != 0,
+            racy: self.has(FLAG_RACY),
         })
     }
 }
