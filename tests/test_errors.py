@@ -7,11 +7,13 @@ import inspect
 import pickle
 import re
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from helios import errors
+from helios import Repository, errors
 from helios.errors import BranchMoved, HeliosError, MergeConflict, StorageError
+from helios.store.rocksdb import RocksStore
 
 ERROR_RS = Path(__file__).parents[1] / "crates/helios-core/src/error.rs"
 
@@ -122,3 +124,24 @@ def test_branch_moved_names_both_snapshots_and_the_kept_one() -> None:
 def test_storage_error_carries_errno() -> None:
     assert StorageError("disk full", errno=errno.ENOSPC).errno == errno.ENOSPC
     assert StorageError("unknown").errno is None
+
+
+def test_ctrl_c_while_l2_is_asked_is_no_error_of_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Repository.init(tmp_path, author="me") as repository:
+        vst = repository.vst("main")
+        vst.write("a", b"content")
+        vst.commit("one")
+        repository.maintenance()
+    with Repository.open(tmp_path) as repository:
+        snapshot = repository.resolve("main")
+
+        def interrupted(_store: object, _ids: object) -> NoReturn:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(RocksStore, "records", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            repository.vst(snapshot).read("a")
+        monkeypatch.undo()
+        assert repository.vst(snapshot).read("a") == b"content"

@@ -95,6 +95,9 @@ pub enum Error {
     GitNotFound(String),
     #[error("{0}")]
     GitFailed(String),
+    /// Somebody pressed Ctrl-C while L2 was asked, which may be Python.
+    #[error("interrupted")]
+    Interrupted,
 }
 
 impl Error {
@@ -160,7 +163,10 @@ impl Error {
             Error::FormatTooNew(..) => "FormatTooNew",
             Error::UnsafePath { .. } => "UnsafePath",
             Error::Refused(_) => "Refused",
-            Error::Io { .. } | Error::NotOnDisk { .. } | Error::Store(_) => "StorageError",
+            // What was interrupted is no error of Helios: the binding raises what Python did.
+            Error::Io { .. } | Error::NotOnDisk { .. } | Error::Store(_) | Error::Interrupted => {
+                "StorageError"
+            }
             Error::GitNotFound(_) => "GitNotFound",
             Error::GitFailed(_) => "GitFailed",
         }

@@ -1,7 +1,7 @@
 //! Core errors become the exceptions of `helios.errors`.
 
 use helios_core::error::Error;
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyModule};
@@ -28,6 +28,9 @@ impl From<Failure> for PyErr {
 }
 
 fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
+    if matches!(error, Error::Interrupted) {
+        return Ok(PyKeyboardInterrupt::new_err(()));
+    }
     let module = ERRORS.get_or_try_init(py, || py.import("helios.errors").map(Bound::unbind))?;
     let class = module.bind(py).getattr(error.name())?;
     let details = PyDict::new(py);
@@ -54,7 +57,9 @@ pub fn from_python(py: Python<'_>, error: &PyErr) -> Error {
         let class = py.import("helios.errors").and_then(|module| module.getattr(name));
         class.is_ok_and(|class| error.matches(py, class).unwrap_or(false))
     };
-    if is_a("Corruption") {
+    if error.is_instance_of::<PyKeyboardInterrupt>(py) {
+        Error::Interrupted
+    } else if is_a("Corruption") {
         Error::CorruptStore(message)
     } else if is_a("GitNotFound") {
         Error::GitNotFound(message)

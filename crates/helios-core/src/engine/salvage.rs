@@ -76,7 +76,7 @@ impl Engine {
             }
             match self.copy_object(&id, sink) {
                 Ok(()) => {}
-                Err(Error::Store(reason)) => return Err(Error::Store(reason)),
+                Err(error @ (Error::Store(_) | Error::Interrupted)) => return Err(error),
                 Err(_) => continue,
             }
             if self.chunks(&id)?.is_none() {

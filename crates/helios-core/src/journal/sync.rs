@@ -50,7 +50,7 @@ impl Journal {
         if *known >= position {
             return Ok(());
         }
-        // Asleep, not asking again and again: with eight processes that took 280 us a commit against
+        // Asleep, not asking again and again: with eight processes that took 280 us a commit, not
         // 200, because a sync is long enough for others to use the processor.
         let guard = Lock::acquire(lock, &path)?;
         let fail = |error| Error::io(&path, error);
