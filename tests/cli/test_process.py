@@ -12,7 +12,7 @@ import pytest
 from helios import __version__
 
 if TYPE_CHECKING:
-    from cli.conftest import Process
+    from cli.conftest import Process, Run
 
 HEAVY = {"argparse", "dataclasses", "json", "pathlib", "re", "typing", "helios._core", "asyncio"}
 
@@ -69,6 +69,28 @@ def test_a_command_imports_only_its_own(project: Path) -> None:
         assert not loaded & (ELSEWHERE - allowed)
         commands = {name for name in loaded if name.startswith("helios.cli.commands.")}
         assert commands == {f"helios.cli.commands.{arguments[0]}"}
+
+
+def test_reading_l2_imports_no_pickle(run: Run, project: Path) -> None:
+    (project / "a").write_text("a")
+    assert run("commit", "-m", "one").code == 0
+    assert run("maintenance").code == 0
+    loaded = imported_by("from helios.cli import main; main(['ls'])", project)
+    assert "rocksdict" in loaded
+    assert not loaded & (REGULAR | {"_pickle"})
+
+
+def test_pickle_is_there_for_who_uses_it(tmp_path: Path) -> None:
+    script = (
+        "import sys; from helios.cli.pickling import defer_pickle; defer_pickle(); import pickle; "
+        "assert '_pickle' not in sys.modules; loads = pickle.loads; "
+        "assert loads(pickle.dumps([1])) == [1]; "
+        "from pickle import Pickler; import pickle; assert pickle.__file__; "
+        "defer_pickle(); assert pickle.Pickler is Pickler; "
+        "del sys.modules['pickle']; defer_pickle(); from pickle import Unpickler; "
+        "assert Unpickler is pickle.Unpickler"
+    )
+    assert "_pickle" in imported_by(script, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,9 @@ class Context:
     def open(self) -> Repository:
         """The repository of the directory or of the nearest one above it."""
         from helios import Repository
+        from helios.cli.pickling import defer_pickle
 
+        defer_pickle()
         repository = Repository.discover(self.directory, **self.settings())
         self._warn_of_damage(repository)
         return repository
