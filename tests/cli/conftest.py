@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -91,7 +92,12 @@ def process(project: Path) -> Process:
     def process(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "helios.cli", *arguments]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-        return subprocess.Popen(command, cwd=project, **pipes)
+        # A shell lets what it starts in the background ignore Ctrl-C, and that is inherited.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return subprocess.Popen(command, cwd=project, **pipes)
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     return process
 
