@@ -11,12 +11,11 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from time import perf_counter_ns
 from typing import Literal
 
 from helios import VST, Repository
-from helios.bench.corpus import Writer
+from helios.bench.corpus import Writer, edit_files
 from helios.bench.figure import GIT, HELIOS, Figure, Measured, Unmeasurable
 from helios.bench.latencies import NS_PER_US, statistic_of
 from helios.bench.workbench import Workbench
@@ -134,7 +133,7 @@ class WithGit:
         """Commits the tree. Raises `Unmeasurable` if git is not installed."""
         self._bench = bench
         self._root = bench.fresh("agent-git")
-        self._write(contents)
+        edit_files(self._root, contents)
         self._script("init -q", "add -A", "commit -q -m base")
         self._ids = [self._head()]
         self._forks = 0
@@ -142,7 +141,7 @@ class WithGit:
     def do(self, step: Step) -> list[bytes]:
         """Does one step; what was read."""
         if step.kind == "edit":
-            self._write(step.changes)
+            edit_files(self._root, step.changes)
             self._script("add -A", "commit -q --allow-empty -m edit")
             self._ids.append(self._head())
         elif step.kind == "rollback":
@@ -152,7 +151,7 @@ class WithGit:
             for changes in step.attempts:
                 self._forks += 1
                 self._script(f"switch -q -c attempt-{self._forks} {MAIN}")
-                self._write(changes)
+                edit_files(self._root, changes)
                 self._script("add -A", "commit -q --allow-empty -m attempt")
             self._script(f"switch -q {MAIN}", f"merge -q --ff-only attempt-{self._forks}")
             self._ids.append(self._head())
@@ -167,12 +166,6 @@ class WithGit:
             for path in self._root.rglob("*")
             if path.is_file() and ".git" not in path.parts
         }
-
-    def _write(self, changes: Files) -> None:
-        for path, content in changes.items():
-            place = Path(self._root, path)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(content)
 
     def _script(self, *commands: str) -> None:
         self._bench.programs.run(self._bench.programs.git_script(*commands), self._root)

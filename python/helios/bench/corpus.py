@@ -92,6 +92,14 @@ def write_files(directory: Path, contents: dict[str, bytes]) -> None:
             file.write(content)
 
 
+def edit_files(directory: Path, changes: dict[str, bytes]) -> None:
+    """Gives files below `directory` these contents, as an editor does; some may be new."""
+    for path, content in changes.items():
+        place = directory / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+
+
 def tiny_files(count: int) -> dict[str, bytes]:
     """Files of some bytes, 100 in a directory."""
     return {

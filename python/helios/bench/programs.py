@@ -125,6 +125,21 @@ class Programs:
         start = [str(script)] if script.exists() else self.python("-m", "helios.cli")
         return [*start, *arguments]
 
+    def files_of(self, directory: Path, revision: str) -> dict[str, bytes]:
+        """All files of a commit in a git repository, which may be bare. Raises as `run`."""
+        listed = self.run(self.git("ls-tree", "-r", "-z", revision), directory).decode()
+        entries = [line.partition("\t") for line in listed.split("\0") if line]
+        wanted = Path(self.environment["HOME"], "wanted")
+        wanted.write_text("".join(f"{about.split()[2]}\n" for about, _, _ in entries))
+        data = self.run(self.git("cat-file", "--batch"), directory, wanted)
+        found, at = {}, 0
+        for _, _, path in entries:
+            start = data.index(b"\n", at) + 1
+            size = int(data[at:start].split()[2])
+            found[path] = data[start : start + size]
+            at = start + size + 1
+        return found
+
     def git(self, *arguments: str) -> list[str]:
         """The command that runs git, without automatic gc."""
         if self._git is None:

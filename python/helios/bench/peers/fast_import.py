@@ -59,19 +59,7 @@ class FastImport(Peer):
 
     def contents(self) -> Changes:
         self.finish()
-        programs = self._bench.programs
-        listed = programs.run(programs.git("ls-tree", "-r", "-z", "main"), self._root).decode()
-        entries = [line.partition("\t") for line in listed.split("\0") if line]
-        ids = self._root / "wanted"
-        ids.write_text("".join(f"{about.split()[2]}\n" for about, _, _ in entries))
-        data = programs.run(programs.git("cat-file", "--batch"), self._root, ids)
-        found, at = {}, 0
-        for _, _, path in entries:
-            start = data.index(b"\n", at) + 1
-            size = int(data[at:start].split()[2])
-            found[path] = data[start : start + size]
-            at = start + size + 1
-        return found
+        return self._bench.programs.files_of(self._root, "main")
 
     @property
     def place(self) -> Path | None:

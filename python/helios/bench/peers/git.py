@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from helios.bench.corpus import write_files
+from helios.bench.corpus import edit_files, write_files
 from helios.bench.figure import GIT
 from helios.bench.peers.peer import Changes, Peer
 from helios.bench.workbench import Workbench
@@ -32,17 +32,14 @@ class Git(Peer):
         self._bench.programs.run(script, self._root)
 
     def prepare(self, changes: Changes) -> None:
-        for path, content in changes.items():
-            place = self._root / path
-            place.parent.mkdir(exist_ok=True, parents=True)
-            place.write_bytes(content)
+        edit_files(self._root, changes)
 
     def commit(self, changes: Changes) -> None:
         del changes
         self._bench.programs.run(self._script, self._root)
 
     def contents(self) -> Changes:
-        return {path: self.read(path) for path in self._names("ls-tree", "-r", "-z", "main")}
+        return self._bench.programs.files_of(self._root, "main")
 
     @property
     def place(self) -> Path | None:
@@ -66,11 +63,9 @@ class Git(Peer):
         return reader.stdout.read(size + 1)[:-1]
 
     def diff(self) -> list[str]:
-        return self._names("diff-tree", "-r", "-z", "--name-only", "main~1", "main")
-
-    def _names(self, *command: str) -> list[str]:
-        listed = self._bench.programs.run(self._git(*command), self._root).decode()
-        return [line.rpartition("\t")[2] for line in listed.split("\0") if line]
+        command = self._git("diff-tree", "-r", "-z", "--name-only", "main~1", "main")
+        listed = self._bench.programs.run(command, self._root).decode()
+        return [path for path in listed.split("\0") if path]
 
     def _start_reader(self) -> subprocess.Popen[bytes]:
         self._reader = subprocess.Popen(

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from helios.bench.corpus import write_files
+from helios.bench.corpus import edit_files, write_files
 from helios.bench.figure import Unmeasurable
 from helios.bench.peers.peer import AUTHOR, EMAIL, Changes, Peer
 from helios.bench.workbench import Workbench
@@ -58,10 +58,7 @@ class Jujutsu(Peer):
         self._run("util", "gc")
 
     def prepare(self, changes: Changes) -> None:
-        for path, content in changes.items():
-            place = self._root / path
-            place.parent.mkdir(exist_ok=True, parents=True)
-            place.write_bytes(content)
+        edit_files(self._root, changes)
 
     def commit(self, changes: Changes) -> None:
         del changes
@@ -69,20 +66,7 @@ class Jujutsu(Peer):
 
     def contents(self) -> Changes:
         commit = self._run("log", "--no-graph", "-r", LAST, "-T", "commit_id")
-        store = self._root / ".jj" / "repo" / "store" / "git"
-        git = self._bench.programs.git("--git-dir", str(store))
-        listed = self._bench.programs.run([*git, "ls-tree", "-r", "-z", commit], self._root)
-        entries = [entry.split("\t") for entry in listed.decode().split("\0") if entry]
-        asked = self._bench.directory / "peer-jj-asked"
-        asked.write_text("".join(f"{mode.split()[2]}\n" for mode, _ in entries))
-        found = self._bench.programs.run([*git, "cat-file", "--batch"], self._root, stdin=asked)
-        contents, at = {}, 0
-        for _, path in entries:
-            start = found.index(b"\n", at) + 1
-            size = int(found[at:start].split()[2])
-            contents[path] = found[start : start + size]
-            at = start + size + 1
-        return contents
+        return self._bench.programs.files_of(self._root / ".jj/repo/store/git", commit)
 
     @property
     def place(self) -> Path | None:
