@@ -503,12 +503,13 @@ impl Engine {
         damage.into_iter().map(|damage| (damage.segment, damage.offset, damage.len)).collect()
     }
 
-    /// Seals the active segment, so that all that is committed now can move to L2; the numbers of
-    /// the sealed segments.
+    /// Makes the repository one of today's format, before L2 holds what older ones cannot read.
     fn raise_format(&self, py: Python<'_>) -> PyResult<()> {
         Ok(py.detach(|| self.core().raise_format().map_err(Failure::from))?)
     }
 
+    /// Seals the active segment, so that all that is committed now can move to L2; the numbers of
+    /// the sealed segments.
     fn seal_journal(&self, py: Python<'_>) -> PyResult<Vec<u64>> {
         let journal = self.core().journal();
         py.detach(|| journal.seal().map_err(Failure::from))?;
