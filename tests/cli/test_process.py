@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from environment import unmeasured
 from helios import __version__
 
 if TYPE_CHECKING:
@@ -46,7 +47,12 @@ def imported_by(script: str, directory: Path) -> set[str]:
     found = []
     for each in (code, "import sys; sys.stderr.write(' '.join(sys.modules))"):
         done = subprocess.run(
-            [sys.executable, "-c", each], cwd=directory, capture_output=True, check=True, text=True
+            [sys.executable, "-c", each],
+            cwd=directory,
+            env=unmeasured(),
+            capture_output=True,
+            check=True,
+            text=True,
         )
         found.append(set(done.stderr.split()))
     return found[0] - found[1]

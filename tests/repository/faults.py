@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from environment import unmeasured
+
 # What changes a file, a directory or what is on disk. The question mark lets strace pass over a
 # name that this machine's kernel does not have.
 WRITES = (
@@ -74,8 +76,7 @@ def command(strace: str, log: Path, worker: tuple[object, ...], injection: str =
 
 def environment() -> dict[str, str]:
     """The worker's: one that measures no coverage, which would write files of its own."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
-    return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return {**unmeasured(), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
 def run(

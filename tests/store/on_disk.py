@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from environment import unmeasured
 from helios.store import Store
 from store_suite import make_id, make_record
 
@@ -25,14 +26,9 @@ def held(store: Store, *names: object) -> list[bool]:
 def run_python(script: str, *arguments: object) -> subprocess.Popen[str]:
     """A process that can import helios and this directory, with pipes."""
     here = [str(PYTHON_ROOT), str(Path(__file__).parent)]
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        # A measured process imports what coverage needs.
-        if not name.startswith("COVERAGE_")
-    }
+    environment = unmeasured()
     environment["PYTHONPATH"] = os.pathsep.join(
-        [*filter(None, [os.environ.get("PYTHONPATH")]), *here]
+        [*filter(None, [environment.get("PYTHONPATH")]), *here]
     )
     return subprocess.Popen(
         [sys.executable, "-c", script, *map(str, arguments)],
