@@ -9,7 +9,7 @@ use super::frame::{self, FrameBuilder, RefChange};
 use super::ledger::{self, Ledger};
 use super::locations::Location;
 use super::lock::Lock;
-use super::replay::{forget_moved, is_blank};
+use super::replay::{forget_moved, is_blank, State};
 use super::segment::{self, Segment};
 use super::{Durability, Journal, Position};
 use crate::error::{Error, Result};
@@ -155,10 +155,7 @@ impl Journal {
                     return Ok(None);
                 };
                 let segment = Arc::new(segment);
-                let mut state = self.state.write();
-                state.segments.insert(number, Arc::clone(&segment));
-                state.locations.reserve(number);
-                forget_moved(&mut state);
+                begin_filling(&mut self.state.write(), &segment);
                 segment
             }
         };
@@ -343,13 +340,19 @@ impl Journal {
         };
         let segment = Arc::new(segment);
         let mut state = self.state.write();
-        state.segments.insert(next, Arc::clone(&segment));
         if state.sealed && state.active == number {
             state.begin(next);
             state.allocated = segment::HEADER_LEN;
         }
-        state.locations.reserve(next);
-        forget_moved(&mut state);
+        begin_filling(&mut state, &segment);
         Ok((segment, segment::HEADER_LEN))
     }
+}
+
+/// Makes room for a segment that this process writes to from now on; what maintenance has moved
+/// meanwhile makes place.
+fn begin_filling(state: &mut State, segment: &Arc<Segment>) {
+    state.segments.insert(segment.number, Arc::clone(segment));
+    state.locations.reserve(segment.number);
+    forget_moved(state);
 }

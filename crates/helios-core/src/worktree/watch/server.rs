@@ -91,7 +91,7 @@ fn set(event: &OwnedFd) {
 /// What a watch that was killed has left is in the way, and nobody's.
 fn listen(directory: &Path) -> std::io::Result<UnixListener> {
     let opened = File::open(directory)?;
-    let place = socket::place(&opened);
+    let place = socket::place(&opened, directory);
     let _ = std::fs::remove_file(&place);
     let listener = UnixListener::bind(&place)?;
     std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o600))?;

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::Shutdown;
-use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,6 +10,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 
+use crate::platform;
 use crate::worktree::watch::wire::Question;
 
 /// The socket's name in the watch's directory.
@@ -50,20 +50,21 @@ pub fn send(stream: &UnixStream, mut bytes: &[u8]) -> io::Result<()> {
 
 /// Never waits: a queue that is full of askers is no watch, either.
 fn connect(directory: &Path) -> Option<UnixStream> {
-    let directory = File::open(directory).ok()?;
+    let opened = File::open(directory).ok()?;
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket =
         rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).ok()?;
-    let address = SocketAddrUnix::new(place(&directory)).ok()?;
+    let address = SocketAddrUnix::new(place(&opened, directory)).ok()?;
     rustix::net::connect(&socket, &address).ok()?;
     let stream = UnixStream::from(socket);
     stream.set_nonblocking(false).ok()?;
     Some(stream)
 }
 
-/// The path of the socket in an open directory: the address of a socket holds 108 bytes at most.
-pub fn place(directory: &File) -> PathBuf {
-    PathBuf::from(format!("/proc/self/fd/{}/{NAME}", directory.as_raw_fd()))
+/// The path of the socket in an opened directory, whose own path may be too long: the address of a
+/// socket holds 108 bytes at most.
+pub fn place(opened: &File, directory: &Path) -> PathBuf {
+    platform::opened_directory(opened, directory).join(NAME)
 }
 
 pub fn is_of_this_user(stream: &UnixStream) -> bool {
