@@ -20,11 +20,12 @@ use super::Position;
 use crate::error::{Error, Result};
 use crate::platform;
 
-/// Refs share a place if there are more of them, or by chance; then their writers read more. The
-/// first is of frames that change no ref, and of segments that were begun.
-pub(super) const PLACES: usize = 127;
+/// Refs share a place if there are more of them, or by chance: two of eight in one case of twenty.
+/// Then their writers read more. The first is of frames that change no ref, and of segments that
+/// were begun.
+pub(super) const PLACES: usize = 511;
 const OF_NO_REF: usize = 0;
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 /// Behind the epoch: the version, then the places, each a position and its check.
 const VERSION_AT: usize = 8;
 const PLACES_AT: usize = 16;
@@ -48,7 +49,7 @@ pub(super) struct Ledger {
     pub epoch: u64,
     /// Where the next frame goes, which is what the places say last; (0, 0) if that is not known.
     pub end: Position,
-    places: [u64; PLACES],
+    bytes: [u8; LEN],
 }
 
 impl Ledger {
@@ -57,69 +58,73 @@ impl Ledger {
         let read =
             platform::read_at(file, &mut bytes, 0).map_err(|error| Error::io(path, error))?;
         let epoch = if read < VERSION_AT { 0 } else { number(&bytes, 0) };
-        let mut ledger = Ledger { epoch, end: (0, 0), places: [0; PLACES] };
-        let mut is_sound = read == LEN && number(&bytes, VERSION_AT) == VERSION;
-        for (place, value) in ledger.places.iter_mut().enumerate() {
-            let at = PLACES_AT + PLACE_LEN * place;
-            *value = number(&bytes, at);
-            is_sound &= number(&bytes, at + 8) == check(place, *value);
-        }
-        if is_sound {
-            let last = ledger.places.iter().fold(0, |last, value| last.max(*value));
-            ledger.end = (last >> 32, last & u64::from(u32::MAX));
+        let mut ledger = Ledger { epoch, end: (0, 0), bytes };
+        if read == LEN && number(&bytes, VERSION_AT) == VERSION {
+            let values = (0..PLACES).map(|place| number(&bytes, at(place)));
+            // Of the places that are last, one that is sound is enough; one that is not stands
+            // behind the end, or is asked for.
+            let (last, place) = values.zip(0..).max().unwrap_or_default();
+            if ledger.changed(place) == last {
+                ledger.end = (last >> 32, last & u64::from(u32::MAX));
+            }
         }
         Ok(ledger)
     }
 
     /// Where the last frame ended that changed a ref of this place, or later.
     pub fn changed(&self, place: usize) -> u64 {
-        self.places[place]
+        let value = number(&self.bytes, at(place));
+        match number(&self.bytes, at(place) + 8) == check(place, value) {
+            true => value,
+            false => u64::MAX,
+        }
     }
 
-    /// Writes that a frame that ended at `at` has made these changes, and where the journal ends
+    fn set(&mut self, place: usize, value: u64) {
+        let entry = &mut self.bytes[at(place)..at(place) + PLACE_LEN];
+        entry[..8].copy_from_slice(&value.to_le_bytes());
+        entry[8..].copy_from_slice(&check(place, value).to_le_bytes());
+    }
+
+    /// Writes that a frame that ended at `position` has made these changes, and where the journal ends
     /// now: there, or in the segment that was begun behind it. `is_whole` says that the ledger knew
     /// of all that was before the frame; if it did not, any ref may have changed.
     pub fn note(
         &mut self,
         file: &File,
         path: &Path,
-        (changes, at, is_whole): (&[RefChange], Position, bool),
+        (changes, position, is_whole): (&[RefChange], Position, bool),
         end: Position,
     ) -> Result<()> {
         let write = |bytes: &[u8], at: usize| {
             platform::write_all_at(file, bytes, at as u64).map_err(|error| Error::io(path, error))
         };
         if !is_whole {
-            self.places = [packed(end); PLACES];
+            self.bytes[VERSION_AT..PLACES_AT].copy_from_slice(&VERSION.to_le_bytes());
+            (0..PLACES).for_each(|place| self.set(place, packed(end)));
         }
         for change in changes {
-            self.places[place_of(&change.name)] = packed(at);
+            self.set(place_of(&change.name), packed(position));
         }
-        if changes.is_empty() || end != at {
-            self.places[OF_NO_REF] = packed(end);
+        if changes.is_empty() || end != position {
+            self.set(OF_NO_REF, packed(end));
         }
         self.end = end;
         // Sixteen bytes are enough for a commit.
-        if let (true, true, [change]) = (is_whole, end == at, changes) {
-            let place = place_of(&change.name);
-            return write(&self.entry(place), PLACES_AT + PLACE_LEN * place);
+        if let (true, true, [change]) = (is_whole, end == position, changes) {
+            let from = at(place_of(&change.name));
+            return write(&self.bytes[from..from + PLACE_LEN], from);
         }
-        let mut bytes = VERSION.to_le_bytes().to_vec();
-        (0..PLACES).for_each(|place| bytes.extend_from_slice(&self.entry(place)));
-        write(&bytes, VERSION_AT)
-    }
-
-    fn entry(&self, place: usize) -> [u8; PLACE_LEN] {
-        let value = self.places[place];
-        let mut entry = [0; PLACE_LEN];
-        entry[..8].copy_from_slice(&value.to_le_bytes());
-        entry[8..].copy_from_slice(&check(place, value).to_le_bytes());
-        entry
+        write(&self.bytes[VERSION_AT..], VERSION_AT)
     }
 }
 
-/// What stands behind the value of a place, against damage. It is computed for all places at each
-/// append, so it is one multiplication.
+/// Where a place stands in the file.
+fn at(place: usize) -> usize {
+    PLACES_AT + PLACE_LEN * place
+}
+
+/// What stands behind the value of a place, against damage.
 fn check(place: usize, value: u64) -> u64 {
     value.wrapping_add(place as u64 + 1).wrapping_mul(MIX)
 }

@@ -11,10 +11,9 @@ use std::collections::BTreeMap;
 use crate::id::{Id, IdMap};
 use crate::object::Kind;
 
-/// Objects that a segment of small commits holds when it is full, of four objects each. A map for
-/// more would be pages that are zeroed for nothing, in each process that follows the journal:
-/// measured with eight, a tenth of all their time.
-const OBJECTS_EXPECTED: usize = 14_000;
+/// A map with room for more is not kept for another segment: one of small commits, of four objects
+/// each, holds half of this.
+const SPARE_OBJECTS_MAX: usize = 28_000;
 
 /// Where a record is in its segment. Segments are sealed long before offsets outgrow 32 bits.
 #[derive(Clone, Copy, Debug)]
@@ -68,18 +67,21 @@ impl Locations {
         }
     }
 
-    /// Makes room for a segment that is about to be filled, all at once. The one before is full: a
-    /// bulk commit fills it with few large objects, and the room for the others is given back.
+    /// Makes room for a segment that is about to be filled, all at once: for as many objects as
+    /// this process knows of the one before, which is full. One of many writers knows mostly its
+    /// own, and room for all would be pages that are zeroed for nothing; measured with eight, a
+    /// tenth of all their time at first.
     pub fn reserve(&mut self, segment: u64) {
-        if let Some(full) = self.by_segment.get_mut(&(segment - 1)) {
-            if full.len() < OBJECTS_EXPECTED / 4 {
+        let expected = self.by_segment.get_mut(&(segment - 1)).map_or(0, |full| {
+            if full.len() < full.capacity() / 4 {
                 full.shrink_to_fit();
             }
-        }
+            full.len()
+        });
         let spare = &mut self.spare;
         let map =
             self.by_segment.entry(segment).or_insert_with(|| spare.take().unwrap_or_default());
-        map.reserve(OBJECTS_EXPECTED);
+        map.reserve(expected);
     }
 
     /// Forgets all segments but those that `keep` names.
@@ -87,7 +89,7 @@ impl Locations {
         let spare = &mut self.spare;
         self.by_segment.retain(|number, map| {
             let kept = keep(*number);
-            if !kept && spare.is_none() && map.capacity() <= 2 * OBJECTS_EXPECTED {
+            if !kept && spare.is_none() && map.capacity() <= SPARE_OBJECTS_MAX {
                 map.clear();
                 *spare = Some(std::mem::take(map));
             }
