@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 TEXT_BYTES_MIN = 1 << 10
@@ -50,6 +51,11 @@ class Writer:
         """The text with a line inserted somewhere."""
         at = text.find(b"\n", self._random.randrange(len(text))) + 1
         return text[:at] + self.line() + text[at:]
+
+    def with_other_line(self, text: bytes) -> bytes:
+        """The text with one of its lines replaced, so that it stays about as large."""
+        at = text.rfind(b"\n", 0, self._random.randrange(len(text))) + 1
+        return text[:at] + self.line() + text[text.index(b"\n", at) + 1 :]
 
     def choice(self, paths: list[str]) -> str:
         """One of the paths."""
@@ -109,10 +115,16 @@ def tiny_files(count: int) -> dict[str, bytes]:
 
 
 class Edits:
-    """An endless sequence of edits: in each a line is inserted into one of the files."""
+    """An endless sequence of edits, each of one of the files: mostly, a line is inserted."""
 
-    def __init__(self, seed: str, contents: dict[str, bytes]) -> None:
+    def __init__(
+        self,
+        seed: str,
+        contents: dict[str, bytes],
+        edit: Callable[[Writer, bytes], bytes] = Writer.with_line,
+    ) -> None:
         """Edits follow on each other: the contents are copied, and the copy changes."""
+        self._edit = edit
         self._writer = Writer(seed)
         self._contents = dict(contents)
         self._paths = list(contents)
@@ -122,6 +134,6 @@ class Edits:
 
     def __next__(self) -> tuple[str, bytes]:
         path = self._writer.choice(self._paths)
-        content = self._writer.with_line(self._contents[path])
+        content = self._edit(self._writer, self._contents[path])
         self._contents[path] = content
         return path, content

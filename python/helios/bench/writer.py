@@ -14,7 +14,7 @@ from time import monotonic_ns
 
 from helios import Repository
 from helios.bench.committer import Committer, Durability
-from helios.bench.corpus import Edits
+from helios.bench.corpus import Edits, Writer
 
 FILES = 50
 """How many of the files are edited."""
@@ -30,7 +30,8 @@ def main(arguments: list[str]) -> int:
         vst = repository.vst(branch)
         paths = vst.walk()
         contents = {path: vst.read(path) for path in paths[:: max(1, len(paths) // FILES)]}
-        edits = list(islice(Edits(branch, contents), WARM_UP + int(count)))
+        # One of few writers makes more commits than one of many: its files must not grow by them.
+        edits = list(islice(Edits(branch, contents, Writer.with_other_line), WARM_UP + int(count)))
         worker = Committer(repository, vst, iter(edits))
         worker.run(WARM_UP)
         print("ready", flush=True)
