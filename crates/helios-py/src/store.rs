@@ -2,7 +2,7 @@
 
 use helios_core::error::{Error, Result};
 use helios_core::id::Id;
-use helios_core::store::RecordSource;
+use helios_core::store::{EachLarge, RecordSource, LARGE_AT_ONCE};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyList, PyTuple};
@@ -32,12 +32,22 @@ impl PythonStore {
         ids: &[Id],
         extract: impl Fn(&Bound<'_, PyAny>) -> PyResult<T>,
     ) -> Result<Vec<T>> {
-        let answers = self.call(|store| {
-            let py = store.py();
+        Python::attach(|py| self.ask_attached(py, method, ids, extract))
+    }
+
+    fn ask_attached<T>(
+        &self,
+        py: Python<'_>,
+        method: &str,
+        ids: &[Id],
+        extract: impl Fn(&Bound<'_, PyAny>) -> PyResult<T>,
+    ) -> Result<Vec<T>> {
+        let ask = || {
             let keys = PyList::new(py, ids.iter().map(|id| PyBytes::new(py, id.as_bytes())))?;
-            let found = store.call_method1(method, (keys,))?;
+            let found = self.store.bind(py).call_method1(method, (keys,))?;
             found.try_iter()?.map(|value| extract(&value?)).collect::<PyResult<Vec<_>>>()
-        })?;
+        };
+        let answers = ask().map_err(|error| from_python(py, &error))?;
         match answers.len() == ids.len() {
             true => Ok(answers),
             false => Err(Error::Store(format!("the store's `{method}` gave another number"))),
@@ -61,15 +71,22 @@ impl RecordSource for PythonStore {
         self.ask("stored", ids, optional_bytes)
     }
 
-    fn each_large(&self, ids: &[Id], each: &mut dyn FnMut(usize, Option<&[u8]>)) -> Result<()> {
-        let found: Vec<Option<PyBackedBytes>> =
-            self.ask("large", ids, |value| Ok(value.extract()?))?;
-        for (at, record) in found.iter().enumerate() {
-            each(at, record.as_deref());
-        }
-        // With the GIL, so that the memory is used again at once.
-        Python::attach(|_| drop(found));
-        Ok(())
+    fn each_large(&self, ids: &[Id], each: EachLarge<'_>) -> Result<()> {
+        // Attached once for all: a thread that Python does not know gets a state of its own each
+        // time, with memory that is mapped and unmapped.
+        Python::attach(|py| {
+            for (nth, window) in ids.chunks(LARGE_AT_ONCE).enumerate() {
+                let found: Vec<Option<PyBackedBytes>> =
+                    self.ask_attached(py, "large", window, |value| Ok(value.extract()?))?;
+                py.detach(|| {
+                    for (at, record) in found.iter().enumerate() {
+                        each(nth * LARGE_AT_ONCE + at, record.as_deref());
+                    }
+                });
+                // Dropped with the GIL, so that the memory is used again at once.
+            }
+            Ok(())
+        })
     }
 
     fn derives(&self) -> Result<bool> {

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
-    from rocksdict import ColumnFamily, Rdict, ReadOptions, WriteBatch
+    from rocksdict import ColumnFamily, Rdict, WriteBatch
 
     from helios.store.place import Place
 
@@ -39,7 +39,6 @@ class Database:
         "_chunks_handle",
         "_place",
         "_root",
-        "_uncached",
         "families",
         "handles",
         "objects",
@@ -52,7 +51,6 @@ class Database:
         self._chunks_handle: ColumnFamily | None = None
         if has_chunks:
             self._chunks_handle = root.get_column_family_handle(CHUNKS)
-        self._uncached: ReadOptions | None = None
         # Files are opened by its name as long as the database is open.
         self._place = place
         self.families: tuple[Rdict, ...] = tuple(map(root.get_column_family, FAMILIES))
@@ -71,21 +69,12 @@ class Database:
         batch.put(object_id, record, self.handles[0])
 
     def large(self, ids: list[Any]) -> list[bytes | None]:
-        """Large records; they would put everything else out of the block cache."""
+        """Large records; also while other threads run Python."""
         if self._chunks is None:
             return [None] * len(ids)
-        options = self._without_cache()
-        found: list[bytes | None] = self._chunks.get(ids, read_opt=options) or []
+        # For a single key rocksdict would keep the GIL.
+        found: list[bytes | None] = self._chunks.get(ids) or []
         return found
-
-    def _without_cache(self) -> ReadOptions:
-        if self._uncached is None:
-            from rocksdict import ReadOptions
-
-            self._uncached = ReadOptions()
-            # A method with an argument, which the stubs of rocksdict 0.3.29 declare without.
-            self._uncached.fill_cache(False)  # type: ignore[call-arg]
-        return self._uncached
 
     def delete_large(self, ids: Iterable[bytes]) -> None:
         if self._chunks is not None:
@@ -103,7 +92,7 @@ class Database:
     def keys_of_large(self) -> Iterator[bytes]:
         """The ids of all large records, which are read meanwhile. Raises at one that is damaged."""
         if self._chunks is not None:
-            cursor: Any = self._chunks.iter(self._without_cache())
+            cursor: Any = self._chunks.iter()
             cursor.seek(b"")
             while cursor.valid():
                 yield cursor.key()

@@ -26,6 +26,13 @@ pub trait ObjectReader: Sync {
     fn nearby(&self, id: &Id) -> Option<Object>;
 }
 
+/// Takes what a store has of the large record at a place.
+pub type EachLarge<'e> = &'e mut (dyn FnMut(usize, Option<&[u8]>) + Send);
+
+/// Large records that are in memory at once for each thread: 1 MiB if they are chunks of average
+/// length.
+pub const LARGE_AT_ONCE: usize = 4;
+
 /// The L2 store as the core sees it: stored records by id, batched. Callers hold no lock of the
 /// core while they call it, because an implementation may run Python.
 pub trait RecordSource: Send + Sync {
@@ -38,10 +45,13 @@ pub trait RecordSource: Send + Sync {
     }
 
     /// Gives `each` what the store itself has of large records, by their places in `ids`, in order
-    /// and without a copy where that can be had.
-    fn each_large(&self, ids: &[Id], each: &mut dyn FnMut(usize, Option<&[u8]>)) -> Result<()> {
-        for (at, record) in self.stored(ids)?.iter().enumerate() {
-            each(at, record.as_deref());
+    /// and without a copy where that can be had. It holds only some of them at a time. If it fails,
+    /// `each` may have seen the first ones.
+    fn each_large(&self, ids: &[Id], each: EachLarge<'_>) -> Result<()> {
+        for (nth, window) in ids.chunks(LARGE_AT_ONCE).enumerate() {
+            for (at, record) in self.stored(window)?.iter().enumerate() {
+                each(nth * LARGE_AT_ONCE + at, record.as_deref());
+            }
         }
         Ok(())
     }

@@ -19,17 +19,21 @@ use crate::error::Error;
 use crate::id::{Id, ID_LEN};
 use crate::object::Kind;
 use crate::store::record::{Chunk, Form, Record, WHOLE_BYTES_MAX};
-use crate::store::ObjectReader;
+use crate::store::{ObjectReader, LARGE_AT_ONCE};
 use crate::threads;
 
 /// A power of two, and far more than a chunk: those that lie across a border are read twice.
 const SEGMENT_BYTES: u64 = 8 << 20;
-/// Chunks that are fetched at once: 1 MiB of 256 KiB each, on average, for each thread.
-const CHUNKS_AT_ONCE: usize = 4;
+/// What BLAKE3 hashes side by side with AVX-512, and a multiple of what it does without.
+const AT_ONCE_BYTES: usize = 16 << 10;
+/// Large records that a thread verifies before it takes in how it went.
+const BATCH: usize = 16;
 
 /// An output of BLAKE3: of a subtree, or of the whole.
 type Output = [u8; ID_LEN];
 pub(super) type Chunked = (Id, Place, Vec<Chunk>);
+/// What takes the bytes of a file, in order.
+type Visit<'v> = &'v mut (dyn FnMut(&[u8]) + Send);
 
 /// A part of a file that is a subtree of its hash.
 struct Segment<'c> {
@@ -43,6 +47,15 @@ struct Segment<'c> {
 }
 
 impl Segment<'_> {
+    fn hasher(&self) -> SegmentHasher {
+        let mut hasher = blake3::Hasher::new();
+        if !self.is_whole {
+            hasher.set_input_offset(self.start);
+        }
+        let staged = Vec::with_capacity(AT_ONCE_BYTES);
+        SegmentHasher { hasher, staged, is_whole: self.is_whole }
+    }
+
     /// Equal for segments that have the same output.
     fn key(&self) -> blake3::Hash {
         let mut key = blake3::Hasher::new();
@@ -53,6 +66,44 @@ impl Segment<'_> {
             key.update(chunk.id.as_bytes()).update(&chunk.len.to_le_bytes());
         }
         key.finalize()
+    }
+}
+
+/// Hashes a segment piece by piece.
+///
+/// BLAKE3 hashes 16 KiB at a time in the registers of a processor, but only where they begin at a
+/// multiple of that: around the borders of chunks, which lie anywhere, it would hash 1 KiB, 2 KiB
+/// and so on. What lies around a border is therefore put together first.
+struct SegmentHasher {
+    hasher: blake3::Hasher,
+    staged: Vec<u8>,
+    is_whole: bool,
+}
+
+impl SegmentHasher {
+    fn update(&mut self, mut bytes: &[u8]) {
+        if !self.staged.is_empty() {
+            let missing = AT_ONCE_BYTES - self.staged.len();
+            let (head, rest) = bytes.split_at(missing.min(bytes.len()));
+            self.staged.extend_from_slice(head);
+            if head.len() < missing {
+                return;
+            }
+            self.hasher.update(&self.staged);
+            self.staged.clear();
+            bytes = rest;
+        }
+        let (whole, tail) = bytes.split_at(bytes.len() - bytes.len() % AT_ONCE_BYTES);
+        self.hasher.update(whole);
+        self.staged.extend_from_slice(tail);
+    }
+
+    fn output(mut self) -> Output {
+        self.hasher.update(&self.staged);
+        match self.is_whole {
+            true => *self.hasher.finalize().as_bytes(),
+            false => self.hasher.finalize_non_root(),
+        }
     }
 }
 
@@ -181,57 +232,43 @@ impl Verifier {
 
     /// The output of a segment, `None` if a chunk cannot be had as it should be.
     fn hash(&self, segment: &Segment<'_>) -> Option<Output> {
-        let mut hasher = blake3::Hasher::new();
-        if !segment.is_whole {
-            hasher.set_input_offset(segment.start);
-        }
+        let mut hasher = segment.hasher();
         let mut skipped = segment.skipped as usize;
         let mut left = segment.len as usize;
-        for window in segment.chunks.chunks(CHUNKS_AT_ONCE) {
-            self.each_content(window, &mut |bytes| {
-                let bytes = &bytes[skipped..];
-                let bytes = &bytes[..bytes.len().min(left)];
-                hasher.update(bytes);
-                (skipped, left) = (0, left - bytes.len());
-            })?;
-        }
-        Some(match segment.is_whole {
-            true => *hasher.finalize().as_bytes(),
-            false => hasher.finalize_non_root(),
-        })
+        self.each_content(segment.chunks, &mut |bytes| {
+            let bytes = &bytes[skipped..];
+            let bytes = &bytes[..bytes.len().min(left)];
+            hasher.update(bytes);
+            (skipped, left) = (0, left - bytes.len());
+        })?;
+        Some(hasher.output())
     }
 
     /// Gives the contents of chunks, in order, as long as they are as long as they should be. Those
     /// of large records are L2's: it is these that are proved.
-    fn each_content(&self, chunks: &[Chunk], visit: &mut dyn FnMut(&[u8])) -> Option<()> {
-        let (large, small): (Vec<&Chunk>, Vec<&Chunk>) =
-            chunks.iter().partition(|chunk| self.large.contains(&chunk.id));
-        let ids = |chunks: &[&Chunk]| chunks.iter().map(|chunk| chunk.id).collect::<Vec<Id>>();
-        let mut small = match small.is_empty() {
-            true => Vec::new(),
-            false => self.engine.records_of(&ids(&small)).ok()?,
+    fn each_content(&self, chunks: &[Chunk], visit: Visit<'_>) -> Option<()> {
+        let is_large = |chunk: &Chunk| self.large.contains(&chunk.id);
+        let ids = |chunks: &[Chunk]| chunks.iter().map(|chunk| chunk.id).collect::<Vec<Id>>();
+        for run in chunks.chunk_by(|one, next| is_large(one) == is_large(next)) {
+            let mut are_right = true;
+            match self.engine.store.as_ref().filter(|_| is_large(&run[0])) {
+                Some(store) => store.each_large(&ids(run), &mut |at, record| {
+                    are_right = are_right && visit_content(&run[at], record, visit);
+                }),
+                None => run.chunks(LARGE_AT_ONCE).try_for_each(|window| {
+                    let records = self.engine.records_of(&ids(window))?;
+                    are_right = are_right
+                        && window
+                            .iter()
+                            .zip(&records)
+                            .all(|(chunk, record)| visit_content(chunk, record.as_deref(), visit));
+                    Ok(())
+                }),
+            }
+            .ok()
+            .filter(|()| are_right)?;
         }
-        .into_iter();
-        let mut rest = chunks.iter();
-        let mut are_right = true;
-        let store = self.engine.store.as_ref().filter(|_| !large.is_empty());
-        if let Some(store) = store {
-            let each = &mut |_: usize, record: Option<&[u8]>| {
-                for chunk in rest.by_ref() {
-                    if self.large.contains(&chunk.id) {
-                        are_right = are_right && visit_content(chunk, record, visit);
-                        return;
-                    }
-                    let record = small.next().flatten();
-                    are_right = are_right && visit_content(chunk, record.as_deref(), visit);
-                }
-            };
-            store.each_large(&ids(&large), each).ok()?;
-        }
-        for chunk in rest {
-            are_right = are_right && visit_content(chunk, small.next().flatten().as_deref(), visit);
-        }
-        are_right.then_some(())
+        Some(())
     }
 
     /// Verifies the large records that no file has proved, each against its own id.
@@ -241,7 +278,7 @@ impl Verifier {
         ids.sort_unstable();
         self.engine.progress().begin(Phase::Reading, ids.len() as u64);
         let checked: Vec<(Id, Checked)> = threads::run(|| {
-            ids.par_chunks(CHUNKS_AT_ONCE).flat_map_iter(|ids| self.check_each_large(ids)).collect()
+            ids.par_chunks(BATCH).flat_map_iter(|ids| self.check_each_large(ids)).collect()
         });
         for (id, checked) in checked {
             self.note(id, Place::L2, checked);
@@ -294,7 +331,7 @@ impl Verifier {
 }
 
 /// Gives the content of a chunk's record, if that is whole and as long as it should be.
-fn visit_content(chunk: &Chunk, record: Option<&[u8]>, visit: &mut dyn FnMut(&[u8])) -> bool {
+fn visit_content(chunk: &Chunk, record: Option<&[u8]>, visit: Visit<'_>) -> bool {
     let Some(Ok(record)) = record.map(Record::parse) else {
         return false;
     };
@@ -323,15 +360,18 @@ mod tests {
             let from = segment.start as usize;
             let before: u64 = segment.chunks.iter().map(|chunk| chunk.len).sum();
             assert!(segment.skipped + segment.len <= before);
-            let mut hasher = blake3::Hasher::new();
-            if !segment.is_whole {
-                hasher.set_input_offset(segment.start);
+            let mut hasher = segment.hasher();
+            // In pieces of all kinds: shorter than what is hashed at once, and longer.
+            let mut rest = &bytes[from..from + segment.len as usize];
+            for len in [0, 1, 5, AT_ONCE_BYTES, 100_000, 3 * AT_ONCE_BYTES - 6].iter().cycle() {
+                let (piece, others) = rest.split_at(rest.len().min(*len));
+                hasher.update(piece);
+                rest = others;
+                if rest.is_empty() {
+                    break;
+                }
             }
-            hasher.update(&bytes[from..from + segment.len as usize]);
-            outputs.push(match segment.is_whole {
-                true => *hasher.finalize().as_bytes(),
-                false => hasher.finalize_non_root(),
-            });
+            outputs.push(hasher.output());
         }
         outputs
     }
