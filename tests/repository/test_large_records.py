@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import random
 import shutil
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,6 +19,7 @@ from rocksdict import Options, Rdict
 from helios import Repository, errors
 from helios.repository.verify import Verified
 from helios.store.rocksdb import RocksStore
+from repository import faults
 from repository.test_verify import flip_last
 
 FILE_BYTES = 20 << 20
@@ -209,6 +214,65 @@ def test_bytes_that_are_changed_on_disk_are_told_and_repaired(
         store.compact()
     with Repository.open(place) as repo:
         assert repo.verify().clean
+
+
+@pytest.mark.parametrize("failing", ["once", "for good"])
+def test_a_table_that_the_disk_does_not_give_is_told(
+    large: Repository, place: Path, strace: str, tmp_path: Path, failing: str
+) -> None:
+    """Reads fail in each thread, behind those that open the table. What can be read when it is
+    looked at again is no damage."""
+    large.close()
+    tables = sorted((place / ".helios" / "l2").glob("*.sst"), key=lambda path: path.stat().st_size)
+    log = tmp_path / "log"
+    verify = [sys.executable, "-m", "helios.cli", "-C", str(place), "verify", "--json"]
+    traced = [strace, "-f", "-qq", "-o", str(log), "-P", str(tables[-1]), "-e", "trace=pread64"]
+    injection = f"inject=pread64:error=EIO:when={'5' if failing == 'once' else '5+'}"
+    run = subprocess.run(
+        [*traced, "-e", injection, *verify],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=faults.TIMEOUT_S,
+        env=faults.environment(),
+    )
+    assert "(INJECTED)" in log.read_text(encoding="utf-8")
+    damage = json.loads(run.stdout)["damage"]
+    if failing == "once":
+        assert (run.returncode, damage) == (0, [])
+        return
+    assert run.returncode == 1, run.stderr
+    assert {each["kind"] for each in damage} == {"corrupt"}
+    assert any("Input/output error" in each["reason"] for each in damage)
+    assert "d/large" in {effect["path"] for each in damage for effect in each["effects"]}
+    intact = subprocess.run(verify, check=False, capture_output=True, env=faults.environment())
+    assert intact.returncode == 0
+
+
+def test_large_chunks_between_small_ones_are_verified(repo: Repository, place: Path) -> None:
+    """Chunks of one file that lie in different families, each hashed in its place."""
+    chance = random.Random(8)
+    content = b""
+    for _ in range(8):
+        content += chance.randbytes(1 << 20)
+        content += b"".join(chance.choices([b"one ", b"two ", b"three ", b"four\n"], k=1 << 18))
+    with repo.vst() as vst:
+        vst["mixed"] = content
+    repo.maintenance()
+    with in_l2(place) as store:
+        records = records_of(store)
+        [(key, record)] = lists_of(records).items()
+        chunks = [each[:ID_LEN] for each in chunks_of(record)]
+        sizes = [len(records[chunk]) >= 64 << 10 for chunk in chunks]
+        assert sum(one != following for one, following in pairwise(sizes)) > 10
+    assert repo.verify().clean
+    for is_large in (True, False):
+        chunk = chunks[sizes.index(is_large, 5)]
+        with in_l2(place) as store:
+            store.replace_records([(chunk, flip_last(records[chunk]))])
+        assert {damage.id for damage in repo.verify().damage} == {chunk.hex(), key.hex()}
+        with in_l2(place) as store:
+            store.replace_records([(chunk, records[chunk])])
 
 
 def test_a_table_whose_index_is_lost_gives_its_records_back(large: Repository, place: Path) -> None:

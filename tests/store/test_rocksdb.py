@@ -169,6 +169,18 @@ def test_settings_hold_for_every_family_after_reopening(path: Path) -> None:
     reader.close()
 
 
+def test_large_records_leave_nothing_in_a_cache(path: Path) -> None:
+    large = [(make_id(at), make_record(bytes([at]) * (100 << 10))) for at in range(8)]
+    ids = [object_id for object_id, _ in large]
+    with RocksStore.open(path, writable=True) as store:
+        store.put_records(large)
+    with RocksStore.open(path, writable=False) as store:
+        assert store.large(ids) == store.records(ids) == [record for _, record in large]
+        assert store._database is not None
+        for family in store._database.all_families:
+            assert (family.property_int_value("rocksdb.block-cache-usage") or 0) < 100 << 10
+
+
 def test_threads_read_through_refreshes_and_a_close(path: Path) -> None:
     with RocksStore.open(path, writable=True) as writer:
         fill(writer, *range(100))
