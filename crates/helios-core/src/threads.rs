@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 struct Owned {
@@ -21,6 +22,19 @@ pub fn run<T: Send>(body: impl FnOnce() -> T + Send) -> T {
         Some(pool) => pool.install(body),
         // Only where no thread can be started; rayon says so in its own way.
         None => body(),
+    }
+}
+
+/// What `each` makes of the items, in their order; where they are `many` by this process' threads,
+/// which a command has to start first.
+pub fn map<T: Sync, R: Send>(
+    items: &[T],
+    many: bool,
+    each: impl Fn(&T) -> R + Sync + Send,
+) -> Vec<R> {
+    match many {
+        true => run(|| items.par_iter().map(each).collect()),
+        false => items.iter().map(each).collect(),
     }
 }
 

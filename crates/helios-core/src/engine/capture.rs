@@ -5,8 +5,6 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use super::commit::{put_best, Writer};
 use super::progress::Phase;
 use super::Engine;
@@ -27,6 +25,9 @@ use crate::worktree::{self, Found, Index, Known, ScanOptions, Warning};
 /// Files are read and encoded in batches of about this many bytes, which bounds the memory.
 const BATCH_BYTES: u64 = 32 << 20;
 const BATCH_FILES: usize = 4096;
+/// So many files, of so many bytes in all, are read sooner than threads are started.
+const READ_ALONE_FILES: usize = 32;
+const READ_ALONE_BYTES: u64 = 256 << 10;
 /// A file that changes while it is read is read again this often.
 const READ_ATTEMPTS: usize = 5;
 /// From this size on a splice is worth fetching its base from L2.
@@ -108,9 +109,8 @@ pub fn capture(
     engine.progress().begin(Phase::Reading, status.suspects.len() as u64);
     for batch in batches(&status.suspects) {
         let stores = writer.is_some();
-        let contents: Vec<(Content, Stat)> = threads::run(|| {
-            let read = |found: &Found| read(engine, root, found, index.get(&found.path), stores);
-            batch.par_iter().map(read).collect()
+        let contents = threads::map(batch, is_much(batch), |found| {
+            read(engine, root, found, index.get(&found.path), stores)
         });
         for (found, (content, stat)) in batch.iter().zip(contents) {
             let content = (content, stat);
@@ -135,6 +135,12 @@ fn batches(suspects: &[Found]) -> Vec<&[Found]> {
         batches.push(&suspects[from..]);
     }
     batches
+}
+
+/// Whether reading a batch takes longer than starting threads for it.
+fn is_much(batch: &[Found]) -> bool {
+    let bytes = batch.iter().map(|found| found.stat.size).sum::<u64>();
+    batch.len() > READ_ALONE_FILES || bytes > READ_ALONE_BYTES
 }
 
 fn read(

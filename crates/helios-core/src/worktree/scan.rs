@@ -35,6 +35,8 @@ use crate::worktree::{kind_of, path};
 
 /// Entries of one directory that one task examines.
 const ENTRIES_PER_TASK: usize = 2048;
+/// Fewer paths than these are sorted sooner than threads are started.
+const SORTED_ALONE: usize = 4096;
 
 #[derive(Debug, Clone, Default)]
 pub struct ScanOptions {
@@ -121,7 +123,18 @@ pub fn scan_paths<'i>(
     let walk = Walk { root, index, results: Mutex::default() };
     let rules = outer_rules(options, &|path, reason| walk.warn(path, reason));
     let chosen = partial::Chosen::new(paths);
-    threads::run(|| rayon::scope(|scope| walk.examine_chosen(scope, b"", &chosen, rules)));
+    let mut to_walk = Vec::new();
+    walk.examine_chosen(b"", &chosen, rules, &mut to_walk);
+    if !to_walk.is_empty() {
+        let walk = &walk;
+        threads::run(|| {
+            rayon::scope(|scope| {
+                for (directory, rules) in to_walk {
+                    scope.spawn(move |scope| walk.visit(scope, directory, rules));
+                }
+            });
+        });
+    }
     Ok(walk.finish(started_ns))
 }
 
@@ -230,7 +243,11 @@ impl<'i> Walk<'_, 'i> {
         let mut scan = self.results.into_inner();
         scan.started_ns = started_ns;
         let by_path = |left: &Found, right: &Found| left.path.cmp(&right.path);
-        threads::run(|| scan.suspects.par_sort_unstable_by(by_path));
+        if scan.suspects.len() < SORTED_ALONE {
+            scan.suspects.sort_unstable_by(by_path);
+        } else {
+            threads::run(|| scan.suspects.par_sort_unstable_by(by_path));
+        }
         scan.missing.sort_unstable_by_key(|(path, _)| *path);
         scan.warnings.sort_unstable_by(|left, right| left.path.cmp(&right.path));
         scan

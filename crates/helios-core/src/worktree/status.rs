@@ -8,14 +8,15 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use rayon::prelude::*;
-
 use crate::error::{Error, Result};
 use crate::platform;
 use crate::threads;
 use crate::worktree::index::{Index, Known};
 use crate::worktree::scan::{is_suspect, scan, scan_paths, Found, Scan, ScanOptions, Warning};
 use crate::worktree::{kind_of, path};
+
+/// So many entries are looked for sooner than threads are started.
+const LOOKED_FOR_ALONE: usize = 128;
 
 /// The differences; every list is sorted by path bytes.
 #[derive(Debug, Default)]
@@ -64,17 +65,18 @@ fn complete(root: &Path, scan: Scan<'_>) -> Result<Status> {
 /// Sorts out the entries of the index that the scan did not come by.
 fn look_for(root: &Path, missing: Vec<(&[u8], Known)>, status: &mut Status) -> Result<()> {
     let mut parents = Parents { root, real: HashMap::new() };
-    let in_real_directory: Vec<bool> =
-        missing.iter().map(|(path, _)| parents.is_real(path::parent(path))).collect();
-    let looks: Vec<Result<Look>> = threads::run(|| {
-        missing
-            .par_iter()
-            .zip(&in_real_directory)
-            .with_min_len(64)
-            .map(|((path, _), real)| if *real { look(root, path) } else { Ok(Look::Gone) })
-            .collect()
+    let missing: Vec<_> = missing
+        .into_iter()
+        .map(|(path, known)| (path, known, parents.is_real(path::parent(path))))
+        .collect();
+    let looks = threads::map(&missing, missing.len() > LOOKED_FOR_ALONE, |(path, _, is_real)| {
+        if *is_real {
+            look(root, path)
+        } else {
+            Ok(Look::Gone)
+        }
     });
-    for ((path, known), look) in missing.into_iter().zip(looks) {
+    for ((path, known, _), look) in missing.into_iter().zip(looks) {
         match look? {
             Look::Gone => status.deleted.push(path.to_vec()),
             Look::There(found) if is_suspect(found.kind, &found.stat, Some(&known)) => {

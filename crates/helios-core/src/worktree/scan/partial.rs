@@ -1,9 +1,9 @@
 //! A scan of some paths only: the way to each of them from the root, and what is below it.
+//!
+//! A few paths are looked at on the thread that asks: starting others takes longer.
 
 use std::collections::BTreeMap;
 use std::fs;
-
-use rayon::Scope;
 
 use super::{is_suspect, Directory, Look, Walk};
 use crate::tree::EntryKind;
@@ -33,13 +33,14 @@ impl<'p> Chosen<'p> {
 }
 
 impl Walk<'_, '_> {
-    /// Examines what is chosen in a directory, which is on disk and not ignored.
-    pub fn examine_chosen<'scope>(
-        &'scope self,
-        scope: &Scope<'scope>,
+    /// Examines what is chosen in a directory, which is on disk and not ignored. Directories to be
+    /// walked are put with the others.
+    pub fn examine_chosen(
+        &self,
         prefix: &[u8],
-        chosen: &'scope Chosen<'_>,
+        chosen: &Chosen<'_>,
         mut rules: Rules,
+        to_walk: &mut Vec<(Directory, Rules)>,
     ) {
         let shown = |name: &[u8]| {
             let metadata = fs::symlink_metadata(self.on_disk(&[prefix, name].concat())).ok()?;
@@ -47,17 +48,17 @@ impl Walk<'_, '_> {
         };
         self.add_rules(prefix, &shown, &mut rules);
         for (name, chosen) in &chosen.below {
-            self.examine_one(scope, [prefix, name].concat(), name, chosen, &rules);
+            self.examine_one([prefix, name].concat(), name, chosen, &rules, to_walk);
         }
     }
 
-    fn examine_one<'scope>(
-        &'scope self,
-        scope: &Scope<'scope>,
+    fn examine_one(
+        &self,
         path: Vec<u8>,
         name: &[u8],
-        chosen: &'scope Chosen<'_>,
+        chosen: &Chosen<'_>,
         rules: &Rules,
+        to_walk: &mut Vec<(Directory, Rules)>,
     ) {
         let metadata = fs::symlink_metadata(self.on_disk(&path));
         let file_type = metadata.as_ref().ok().map(fs::Metadata::file_type);
@@ -68,9 +69,10 @@ impl Walk<'_, '_> {
                 let is_suspect = is_suspect(kind, &stat, known.as_ref());
                 if chosen.is_whole || is_suspect {
                     let directory = Directory { found: Found { path, kind, stat }, is_suspect };
-                    self.visit(scope, directory, rules.clone());
+                    to_walk.push((directory, rules.clone()));
                 } else {
-                    self.examine_chosen(scope, &[&path[..], b"/"].concat(), chosen, rules.clone());
+                    let prefix = [&path[..], b"/"].concat();
+                    self.examine_chosen(&prefix, chosen, rules.clone(), to_walk);
                 }
             }
             Look::At(kind, stat) => {
