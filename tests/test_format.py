@@ -454,7 +454,7 @@ def index_of(data: bytes) -> tuple[bytes, dict[bytes, tuple[int, int, int, bytes
     while not fields.done():
         start = fields.at
         assert fields.take(4) == (b"HIXL" if start else b"HIXB")
-        assert fields.u32() == 2
+        assert fields.u32() == (2 if start else 3)
         length, checksum = fields.u64(), fields.u32()
         payload = Fields(fields.take(length))
         assert zlib.crc32(data[start : start + 16] + payload.data) == checksum
@@ -462,6 +462,8 @@ def index_of(data: bytes) -> tuple[bytes, dict[bytes, tuple[int, int, int, bytes
         tree = payload.id()
         # Nobody watched.
         assert (payload.take(16), payload.u64()) == (bytes(16), 0)
+        if not start:
+            payload = Fields(b"".join(pages_of(payload, fields)))
         while not payload.done():
             path_length, kind, flags = payload.u32(), payload.u8(), payload.u8()
             size, _, _, inode = payload.u64(), payload.i64(), payload.i64(), payload.u64()
@@ -473,6 +475,25 @@ def index_of(data: bytes) -> tuple[bytes, dict[bytes, tuple[int, int, int, bytes
             else:
                 known[path] = (kind, size, inode, content)
     return tree, known
+
+
+def pages_of(directory: Fields, fields: Fields) -> Iterator[bytes]:
+    """The pages of a base block, which lie behind its payload."""
+    records = directory.u64()
+    paths = []
+    while not directory.done():
+        length, checksum, flags = directory.u32(), directory.u32(), directory.u8()
+        first = directory.take(directory.u32())
+        page = fields.take(length)
+        assert zlib.crc32(page) == checksum
+        assert page[70:].startswith(first)
+        assert flags <= 1
+        paths.append(first)
+        yield page
+        records -= 1
+    assert paths == sorted(set(paths))
+    # A page has one record or more.
+    assert records >= 0
 
 
 def test_the_l2_store_holds_what_is_documented(repository: helios.Repository) -> None:

@@ -276,6 +276,39 @@ def test_a_damaged_index_of_the_worktree_is_made_anew(repo: Repository, place: P
             assert again.worktree.commit().snapshot == first
 
 
+@pytest.mark.parametrize("page", [0, 1])
+def test_a_damaged_page_of_the_index_is_made_good_by_reading_all_files(
+    repo: Repository, place: Path, page: int
+) -> None:
+    """A file that is gone is one that the index knows: with a page less it would be forgotten."""
+    for number in range(400):
+        (place / f"file-{number:03}").write_bytes(b"%d" % number)
+    first = repo.worktree.commit("first").snapshot
+    (place / "file-399").write_bytes(b"changed")
+    second = repo.worktree.commit("second").snapshot
+    index = place / ".helios" / "worktree" / "index"
+    bad = bytearray(index.read_bytes())
+    bad[20 + int.from_bytes(bad[8:16], "little") + 20_000 * page] ^= 1
+    (place / "file-001").unlink()
+    (place / "file-398").write_bytes(b"edited")
+    index.write_bytes(bad)
+    with Repository.open(place) as again:
+        diff = again.worktree.status().diff
+        assert [each.path for each in diff.deleted] == ["file-001"]
+        assert [each.path for each in diff.changed] == ["file-398"]
+    index.write_bytes(bad)
+    with Repository.open(place) as again:
+        restored = again.worktree.restore(first)
+        assert restored.safety is not None
+        assert restored.safety.parents == [second.id]
+        assert (place / "file-001").read_bytes() == b"1"
+        assert (place / "file-399").read_bytes() == b"399"
+        assert not again.worktree.diff(first)
+        again.undo()
+        assert not (place / "file-001").exists()
+        assert (place / "file-398").read_bytes() == b"edited"
+
+
 def test_a_head_that_names_no_branch_is_an_error(repo: Repository, place: Path) -> None:
     (place / ".helios" / "worktree").mkdir(exist_ok=True)
     head = place / ".helios" / "worktree" / "head"

@@ -1,7 +1,7 @@
 //! Every call that differs between operating systems, with a portable fallback.
 
 use std::fs::{File, Metadata};
-use std::io::{self, Read, Seek};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// What tells that a file on disk may have changed since it was last read.
@@ -58,57 +58,6 @@ pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize>
         }
     }
     Ok(done)
-}
-
-/// The bytes of a whole file.
-pub enum Content {
-    Small(Vec<u8>),
-    /// In memory of its own, in huge pages where the system has them: fresh small pages would cost
-    /// more than the reading.
-    Large(memmap2::MmapMut),
-}
-
-impl Default for Content {
-    fn default() -> Content {
-        Content::Small(Vec::new())
-    }
-}
-
-impl std::ops::Deref for Content {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match self {
-            Content::Small(bytes) => bytes,
-            Content::Large(bytes) => bytes,
-        }
-    }
-}
-
-const LARGE_BYTES_MIN: u64 = 4 << 20;
-
-/// Reads a file that has `len` bytes; of one that has others by now, what there is.
-pub fn read_content(file: &mut File, len: u64) -> io::Result<Content> {
-    let size = usize::try_from(len).unwrap_or(0);
-    if len < LARGE_BYTES_MIN || size == 0 {
-        let mut bytes = Vec::with_capacity(size + 1);
-        file.read_to_end(&mut bytes)?;
-        return Ok(Content::Small(bytes));
-    }
-    let mut bytes = memmap2::MmapMut::map_anon(size)?;
-    #[cfg(target_os = "linux")]
-    // A kernel without them has small ones.
-    let _ = bytes.advise(memmap2::Advice::HugePage);
-    match file.read_exact(&mut bytes) {
-        Ok(()) => Ok(Content::Large(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            let mut bytes = Vec::new();
-            file.rewind()?;
-            file.read_to_end(&mut bytes)?;
-            Ok(Content::Small(bytes))
-        }
-        Err(error) => Err(error),
-    }
 }
 
 #[cfg(unix)]

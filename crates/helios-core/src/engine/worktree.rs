@@ -4,7 +4,8 @@
 //! vouches that a stored snapshot has its content; ignored files are never touched.
 //!
 //! The index describes a stored tree. Where that tree is damaged the index is dropped: everything
-//! is read from disk, and a commit writes anew what cannot be read of it.
+//! is read from disk, and a commit writes anew what cannot be read of it. A damaged index is
+//! dropped as soon as that is noticed, and what was found by it is looked for again.
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
@@ -127,7 +128,12 @@ impl<'e> Worktree<'e> {
     }
 
     fn capture(&mut self, mut writer: Option<&mut Writer<'_>>) -> Result<Capture> {
-        let mut capture = match self.try_capture(writer.as_deref_mut()) {
+        let mut outcome = self.try_capture(writer.as_deref_mut());
+        if self.index.is_damaged() {
+            self.index = Index::default();
+            outcome = self.try_capture(writer.as_deref_mut());
+        }
+        let mut capture = match outcome {
             Err(error) => {
                 self.distrust(error)?;
                 self.try_capture(writer)?
@@ -319,15 +325,18 @@ impl<'e> Worktree<'e> {
     pub fn restore(&mut self, target: &Id, paths: Option<&[Vec<u8>]>) -> Result<Restored> {
         let engine = self.engine;
         let target = engine.tree(target)?;
-        let (mut vst, changes) = match self.changes_to(&target) {
-            Err(error) => {
-                let committed = self.index.tree;
-                self.distrust(error)?;
-                self.write_anew(committed)?;
-                self.changes_to(&target)?
+        let committed = self.index.tree;
+        let mut found = self.changes_to(&target);
+        let is_damaged = found.as_ref().is_ok_and(|(_, changes)| !self.vouches_for(changes));
+        if is_damaged || found.is_err() {
+            match found {
+                Err(error) => self.distrust(error)?,
+                Ok(_) => self.index = Index::default(),
             }
-            found => found?,
-        };
+            self.write_anew(committed)?;
+            found = self.changes_to(&target);
+        }
+        let (mut vst, changes) = found?;
         let changes = chosen(changes, paths);
         let mut restore = Restore {
             engine,
@@ -366,6 +375,14 @@ impl<'e> Worktree<'e> {
         vst.epoch = self.epoch;
         let changes = diff::trees(vst.tree(), target, self.engine)?;
         Ok((vst, changes))
+    }
+
+    /// Whether the index could be read where it is about these changes.
+    fn vouches_for(&self, changes: &[Change]) -> bool {
+        for change in changes {
+            self.index.get(&change.path);
+        }
+        !self.index.is_damaged()
     }
 
     /// Stores all that is on disk, which must be the tree that was committed.

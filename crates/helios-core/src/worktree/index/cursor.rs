@@ -4,13 +4,14 @@ use std::collections::btree_map::Range;
 use std::iter::Peekable;
 use std::ops::Bound;
 
+use crate::worktree::index::base::Position;
 use crate::worktree::index::{Index, Known};
 
 /// Iterates over base and changes as one.
 pub struct Cursor<'i> {
     index: &'i Index,
-    /// Position of the next entry of the base.
-    base: usize,
+    /// Of the next entry of the base.
+    base: Position,
     changes: Peekable<Range<'i, Vec<u8>, Option<Known>>>,
 }
 
@@ -35,14 +36,14 @@ impl<'i> Iterator for Cursor<'i> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let entry = self.index.base.at(self.base);
+            let entry = self.index.base.at(&mut self.base);
             match (&entry, self.changes.peek()) {
                 (None, None) => return None,
-                (Some((path, _)), Some((changed, _))) if *path == &changed[..] => self.base += 1,
+                (Some((path, _)), Some((changed, _))) if *path == &changed[..] => self.base.step(),
                 (Some((path, _)), Some((changed, _))) if *path > &changed[..] => {}
                 (None, Some(_)) => {}
                 _ => {
-                    self.base += 1;
+                    self.base.step();
                     return entry;
                 }
             }

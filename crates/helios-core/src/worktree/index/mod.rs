@@ -13,14 +13,27 @@
 //! | offset | bytes | content |
 //! | --- | --- | --- |
 //! | 0 | 4 | magic: `HIXB` for the base block, `HIXL` for a log block |
-//! | 4 | 4 | version: 2; blocks of version 1 have no token |
+//! | 4 | 4 | version: 3 of a base block, 2 of a log block |
 //! | 8 | 8 | length of the payload |
 //! | 16 | 4 | CRC-32 (IEEE) of bytes 0 to 15 and the payload |
 //! | 20 | 1 | payload: 1 if the tree is known, else 0 |
 //! | 21 | 32 | id of the tree that the index describes, zero if not known |
 //! | 53 | 16 | token: the watch that reports what has changed since; zero if there is none |
 //! | 69 | 8 | token: how much it had seen |
-//! | 77 | | records, up to the end of the payload |
+//! | 77 | | of a log block: records, up to the end of the payload |
+//! | 77 | | of a base block: the directory, up to the end of the payload; then its pages |
+//!
+//! The directory is the number of records in all pages, 8 bytes, and then of each page:
+//!
+//! | bytes | content |
+//! | --- | --- |
+//! | 4 | length of the page |
+//! | 4 | CRC-32 of the page |
+//! | 1 | flags: 1 some of its records are racy, or of files with several names |
+//! | 4 | length of the first path |
+//! | | path of the page's first record |
+//!
+//! A page is records, one after another. One that is damaged is noticed when it is needed.
 //!
 //! A record:
 //!
@@ -40,10 +53,14 @@
 //! Those of a log block are changes, applied in order; the fields of a kind 0 are zero. A log block
 //! that is torn or damaged, and all after it, does not count. When the log would exceed a quarter
 //! of the base and 64 KiB, the whole is written anew as a base, to a temporary that is renamed.
+//!
+//! Base blocks of versions 1 and 2 have all their records in the payload, in place of the
+//! directory. Blocks of version 1 have no token.
 
 mod base;
 mod block;
 mod cursor;
+mod directory;
 mod record;
 
 use std::collections::btree_map::{BTreeMap, Entry};
@@ -53,10 +70,11 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::id::Id;
-use crate::platform::{self, Content, Stat};
+use crate::platform::{self, Stat};
 use crate::worktree::temporary::Temporary;
-use base::Base;
-use block::{Block, BlockBuilder, BlockKind};
+use base::{Base, Source};
+use block::{Block, BlockBuilder, BlockKind, Content};
+use directory::{Builder, Directory};
 use record::Record;
 
 use crate::worktree::watch::Token;
@@ -66,6 +84,8 @@ pub use record::{Known, CLOCK_TICK_NS};
 
 /// The log may always grow to this size, however small the base is.
 const LOG_BYTES_MIN: usize = 64 * 1024;
+/// Bytes that are read first: the header with the directory of most trees.
+const HEAD_BYTES: u64 = 64 * 1024;
 
 /// An index in memory.
 #[derive(Default)]
@@ -87,44 +107,77 @@ pub struct Index {
 }
 
 impl Index {
-    /// Reads an index; empty if there is none or it is of no use.
+    /// Reads an index; empty if there is none or it is of no use. What it says of most paths is
+    /// read later: see `is_damaged`.
     pub fn load(path: &Path) -> Result<Index> {
-        let (bytes, stat) = match read(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Index::default()),
-            outcome => outcome.map_err(|error| Error::io(path, error))?,
-        };
-        Ok(Index::parse(bytes, stat).unwrap_or_default())
+        match Index::read(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Index::default()),
+            outcome => Ok(outcome.map_err(|error| Error::io(path, error))?.unwrap_or_default()),
+        }
     }
 
-    fn parse(bytes: Content, stat: Stat) -> Option<Index> {
-        let base_block = Block::read(&bytes, BlockKind::Base)?;
-        let base_len = base_block.len;
-        let mut saved = (base_block.tree, base_block.token);
-        let records_from = base_len - base_block.records.len();
-        let mut logs = Vec::new();
-        let mut end = base_len;
-        while let Some(block) = Block::read(&bytes[end..], BlockKind::Log) {
-            let Some(records) = log_records(block.records) else { break };
-            logs.extend(records);
-            saved = (block.tree, block.token);
-            end += block.len;
+    fn read(path: &Path) -> io::Result<Option<Index>> {
+        let file = File::open(path)?;
+        let stat = platform::stat_of(&file.metadata()?);
+        let mut head = read_range(&file, 0, stat.size.min(HEAD_BYTES))?;
+        let Some(len) = block::len_of(&head).filter(|len| *len <= stat.size) else {
+            return Ok(None);
+        };
+        head.extend(read_range(&file, head.len() as u64, len)?);
+        let Some(block) = Block::read(&head, BlockKind::Base) else { return Ok(None) };
+        let saved = (block.tree, block.token);
+        let found = match block.content {
+            Content::Directory(directory) => Directory::decode(directory, block.len)
+                .map(|directory| (directory.end, directory, None)),
+            Content::Records(records) => {
+                sorted(records).map(|(directory, records)| (block.len, directory, Some(records)))
+            }
+        };
+        let Some((base_len, directory, records)) = found else { return Ok(None) };
+        if base_len as u64 > stat.size {
+            return Ok(None);
         }
-        let is_whole = end == bytes.len() && stat.size == end as u64;
-        let base = Base::new(bytes, records_from, base_len)?;
+        let log = read_range(&file, base_len as u64, stat.size)?;
+        let is_earlier = records.is_some();
+        let source = records.map_or(Source::File(file), Source::Memory);
+        let base = Base::new(source, directory, base_len);
+        let mut index = Index::new(base, saved, &log, stat);
+        if is_earlier {
+            // The next save makes it one that need not be read as a whole.
+            index.file = None;
+        }
+        Ok(Some(index))
+    }
+
+    /// What a file holds: a base, and the log behind it.
+    fn new(base: Base, mut saved: (Option<Id>, Option<Token>), log: &[u8], stat: Stat) -> Index {
         let mut index = Index { entry_count: base.entry_count(), base, ..Index::default() };
-        for (path, known) in logs {
-            index.apply(path, known);
+        while let Some(block) = Block::read(&log[index.log_bytes..], BlockKind::Log) {
+            let Content::Records(records) = block.content else { break };
+            let Some(records) = log_records(records) else { break };
+            for (path, known) in records {
+                index.apply(path, known);
+            }
+            saved = (block.tree, block.token);
+            index.log_bytes += block.len;
         }
         (index.tree, index.token) = saved;
         index.saved = saved;
-        index.log_bytes = end - base_len;
-        index.file = is_whole.then_some(stat);
-        Some(index)
+        let end = (index.base.block_len() + index.log_bytes) as u64;
+        index.file = (end == stat.size).then_some(stat);
+        index
+    }
+
+    /// Whether something was asked for that the file no longer says as it was saved. Then what this
+    /// index says has gaps, and it is not to be gone by; a save of it starts over.
+    pub fn is_damaged(&self) -> bool {
+        self.base.is_damaged()
     }
 
     /// Whether the file still says what this index says.
     pub fn is_at(&self, path: &Path) -> bool {
         let is_saved = self.unsaved.is_empty() && (self.tree, self.token) == self.saved;
+        let is_saved = is_saved && !self.is_damaged();
         let found = || std::fs::metadata(path).map(|metadata| platform::stat_of(&metadata));
         is_saved && self.file.is_some_and(|stat| found().is_ok_and(|found| found == stat))
     }
@@ -191,6 +244,9 @@ impl Index {
     ///
     /// Nothing is synced: a file that a power cut damages is noticed by its checksums.
     pub fn save(&mut self, path: &Path) -> Result<u64> {
+        if self.is_damaged() {
+            return self.rewrite(path).map_err(|error| Error::io(path, error));
+        }
         if self.unsaved.is_empty() && (self.tree, self.token) == self.saved {
             return Ok(0);
         }
@@ -221,7 +277,7 @@ impl Index {
         if platform::stat_of(&file.metadata()?) != expected {
             return Ok(None);
         }
-        let mut builder = BlockBuilder::with_capacity(self.unsaved.len());
+        let mut builder = BlockBuilder::new();
         builder.bytes.extend_from_slice(&self.unsaved);
         let block = builder.seal(BlockKind::Log, self.tree, self.token);
         file.write_all(&block)?;
@@ -232,31 +288,56 @@ impl Index {
     }
 
     fn rewrite(&mut self, path: &Path) -> io::Result<u64> {
-        let mut builder = BlockBuilder::with_capacity(self.base.block_len() + self.unsaved.len());
+        let mut pages = Builder::default();
         for (path, known) in self.iter() {
-            record::encode(&mut builder.bytes, path, Some(&known));
+            pages.add(path, &known);
         }
-        let bytes = builder.seal(BlockKind::Base, self.tree, self.token);
+        if self.is_damaged() {
+            // Gaps would be taken for what is not there.
+            (*self, pages) = (Index::default(), Builder::default());
+        }
+        let (directory, records) = pages.finish();
+        let mut builder = BlockBuilder::new();
+        directory.encode(&mut builder.bytes);
+        let header = builder.seal(BlockKind::Base, self.tree, self.token);
         let (temporary, mut file) =
             Temporary::beside(path, |name| platform::create_new(name, false))?;
-        file.write_all(&bytes)?;
+        file.write_all(&header)?;
+        file.write_all(&records)?;
         temporary.place(path)?;
-        let len = bytes.len();
-        let stat = platform::stat_of(&file.metadata()?);
-        if let Some(base) = Base::new(Content::Small(bytes), block::HEADER_LEN, len) {
-            self.base = base;
-            self.changes.clear();
-            self.log_bytes = 0;
-            self.file = Some(stat);
-        }
+        let len = header.len() + records.len();
+        self.base = Base::new(Source::Memory(records), directory, len);
+        self.changes.clear();
+        self.log_bytes = 0;
+        self.file = Some(platform::stat_of(&file.metadata()?));
         Ok(len as u64)
     }
 }
 
-fn read(path: &Path) -> io::Result<(Content, Stat)> {
-    let mut file = File::open(path)?;
-    let stat = platform::stat_of(&file.metadata()?);
-    Ok((platform::read_content(&mut file, stat.size)?, stat))
+/// The bytes of a file from `start` to `end`, or fewer where it ends before.
+fn read_range(file: &File, start: u64, end: u64) -> io::Result<Vec<u8>> {
+    let len = usize::try_from(end.saturating_sub(start)).map_err(io::Error::other)?;
+    let mut bytes = vec![0; len];
+    let read = platform::read_at(file, &mut bytes, start)?;
+    bytes.truncate(read);
+    Ok(bytes)
+}
+
+/// The records of a base block of an earlier version, as pages. None if they are not as they should
+/// be.
+fn sorted(mut bytes: &[u8]) -> Option<(Directory, Vec<u8>)> {
+    let mut pages = Builder::default();
+    let mut previous: Option<&[u8]> = None;
+    while !bytes.is_empty() {
+        let (record, rest) = Record::split_first(bytes)?;
+        if previous.is_some_and(|path| path >= record.path) {
+            return None;
+        }
+        pages.add(record.path, &record.known()?);
+        previous = Some(record.path);
+        bytes = rest;
+    }
+    Some(pages.finish())
 }
 
 /// The changes in a log block, all or none.
@@ -334,38 +415,109 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_damaged_or_newer_file_is_an_empty_index() {
-        let (_directory, path, _) = saved(10);
+    fn a_missing_damaged_or_newer_file_is_an_empty_index_or_a_damaged_one() {
+        let (_directory, path, index) = saved(10);
         let good = fs::read(&path).unwrap();
+        let pages_from = block::len_of(&good).unwrap() as usize;
+        let wanted = entries(&index);
         for at in 0..good.len() {
             let mut bad = good.clone();
             bad[at] ^= 0x40;
             fs::write(&path, &bad).unwrap();
-            assert!(Index::load(&path).unwrap().is_empty(), "byte {at}");
+            let mut found = Index::load(&path).unwrap();
+            assert_eq!(found.is_empty(), at < pages_from, "byte {at}");
+            assert!(!found.is_damaged());
+            assert_eq!(found.iter().count(), 0);
+            assert_eq!(found.is_damaged(), at >= pages_from, "byte {at}");
+            assert!(wanted.keys().all(|path| found.get(path).is_none()));
+            found.tree = Some(Id::of_blob(b"tree"));
+            found.save(&path).unwrap();
+            let saved = Index::load(&path).unwrap();
+            assert!(saved.is_empty() && !saved.is_damaged());
+            assert_eq!(saved.tree.is_some(), at < pages_from);
         }
         fs::remove_file(&path).unwrap();
         assert!(Index::load(&path).unwrap().is_empty());
     }
 
     #[test]
-    fn blocks_of_version_1_are_read_and_what_follows_them_is_of_version_2() {
-        let (_directory, path, index) = saved(100);
-        let mut bytes = fs::read(&path).unwrap();
-        // As version 1 had it: the same without the token.
-        bytes.drain(53..block::HEADER_LEN);
-        bytes[4] = 1;
+    fn a_damaged_page_is_noticed_by_whoever_needs_it_and_a_save_starts_over() {
+        let (_directory, path, _) = saved(1000);
+        let good = fs::read(&path).unwrap();
+        let mut bad = good.clone();
+        *bad.last_mut().unwrap() ^= 1;
+        fs::write(&path, &bad).unwrap();
+        let mut index = Index::load(&path).unwrap();
+        assert_eq!(index.get(b"directory/file-000001"), Some(known(1)));
+        assert_eq!(index.get(b"directory/file-000400"), Some(known(400)));
+        assert!(!index.is_damaged() && index.is_at(&path));
+        assert_eq!(index.get(b"directory/file-000999"), None);
+        assert!(index.is_damaged() && !index.is_at(&path));
+        assert!(index.iter().count() < 1000);
+        index.set(b"new", known(1));
+        index.tree = Some(Id::of_blob(b"tree"));
+        index.save(&path).unwrap();
+        let loaded = Index::load(&path).unwrap();
+        assert!(loaded.is_empty() && loaded.tree.is_none() && !loaded.is_damaged());
+        // As a page would be that was cut off while it was not looked at.
+        fs::write(&path, &good).unwrap();
+        let index = Index::load(&path).unwrap();
+        File::options().write(true).open(&path).unwrap().set_len(40_000).unwrap();
+        assert_eq!(index.get(b"directory/file-000001"), Some(known(1)));
+        assert!(index.get(b"directory/file-000999").is_none() && index.is_damaged());
+    }
+
+    #[test]
+    fn a_few_paths_of_many_are_read_without_the_rest() {
+        let (_directory, path, _) = saved(10_000);
+        let index = Index::load(&path).unwrap();
+        assert_eq!(index.len(), 10_000);
+        assert_eq!(index.get(b"directory/file-005000"), Some(known(5000)));
+        assert_eq!(index.from(b"directory/file-0077777").next().unwrap().1, known(7778));
+        assert!(index.get(b"a").is_none() && index.get(b"z").is_none());
+        // The entry with several names is doubtful, so its page is looked at, and no other.
+        assert_eq!(index.doubtful().collect::<Vec<_>>(), [b"directory/file-000042"]);
+        assert!(index.base.pages_read() <= 5, "{}", index.base.pages_read());
+    }
+
+    #[test]
+    fn bases_of_versions_1_and_2_are_read_and_the_next_save_replaces_them() {
+        let (_directory, path, index) = saved(1000);
+        let token = Some(Token { watch: [7; 16], seen: 9 });
+        for version in [1, 2] {
+            fs::write(&path, earlier(version, &index)).unwrap();
+            let mut loaded = Index::load(&path).unwrap();
+            assert_eq!(entries(&loaded), entries(&index));
+            assert_eq!((loaded.tree, loaded.token), (index.tree, None));
+            assert_eq!(loaded.save(&path).unwrap(), 0);
+            loaded.token = token;
+            loaded.save(&path).unwrap();
+            assert_eq!(fs::read(&path).unwrap()[4], 3);
+            let again = Index::load(&path).unwrap();
+            assert_eq!((again.token, entries(&again)), (token, entries(&index)));
+        }
+    }
+
+    /// The whole index as one block of an earlier version.
+    fn earlier(version: u8, index: &Index) -> Vec<u8> {
+        let mut builder = BlockBuilder::new();
+        for (path, known) in index.iter() {
+            record::encode(&mut builder.bytes, path, Some(&known));
+        }
+        let mut bytes = builder.seal(BlockKind::Base, index.tree, None);
+        if version == 1 {
+            bytes.drain(53..block::HEADER_LEN);
+        }
+        bytes[4] = version;
+        sealed_again(bytes)
+    }
+
+    fn sealed_again(mut bytes: Vec<u8>) -> Vec<u8> {
         let payload_len = (bytes.len() - 20) as u64;
         bytes[8..16].copy_from_slice(&payload_len.to_le_bytes());
         let checksum = crc32fast::hash(&[&bytes[..16], &bytes[20..]].concat());
         bytes[16..20].copy_from_slice(&checksum.to_le_bytes());
-        fs::write(&path, &bytes).unwrap();
-        let mut loaded = Index::load(&path).unwrap();
-        assert_eq!(entries(&loaded), entries(&index));
-        assert_eq!(loaded.token, None);
-        loaded.token = Some(Token { watch: [7; 16], seen: 9 });
-        assert!(loaded.save(&path).unwrap() < 100);
-        let again = Index::load(&path).unwrap();
-        assert_eq!((again.token, again.len()), (loaded.token, 100));
+        bytes
     }
 
     #[test]
@@ -389,11 +541,25 @@ mod tests {
     #[test]
     fn records_out_of_order_are_refused_though_their_checksum_is_right() {
         let (_directory, path, _) = saved(0);
-        let mut builder = BlockBuilder::with_capacity(0);
-        record::encode(&mut builder.bytes, b"b", Some(&known(1)));
-        record::encode(&mut builder.bytes, b"a", Some(&known(2)));
-        fs::write(&path, builder.seal(BlockKind::Base, None, None)).unwrap();
+        let mut records = Vec::new();
+        record::encode(&mut records, b"b", Some(&known(1)));
+        record::encode(&mut records, b"a", Some(&known(2)));
+        let mut builder = BlockBuilder::new();
+        builder.bytes.extend_from_slice(&records);
+        let mut bytes = builder.seal(BlockKind::Base, None, None);
+        bytes[4] = 2;
+        fs::write(&path, sealed_again(bytes)).unwrap();
         assert!(Index::load(&path).unwrap().is_empty());
+        // The same as a page, whose directory is right about its first path and its checksum.
+        let mut builder = BlockBuilder::new();
+        builder.bytes.extend_from_slice(&2u64.to_le_bytes());
+        builder.bytes.extend_from_slice(&(records.len() as u32).to_le_bytes());
+        builder.bytes.extend_from_slice(&crc32fast::hash(&records).to_le_bytes());
+        builder.bytes.extend_from_slice(b"\0\x01\0\0\0b");
+        let header = builder.seal(BlockKind::Base, None, None);
+        fs::write(&path, [header, records].concat()).unwrap();
+        let index = Index::load(&path).unwrap();
+        assert!(index.len() == 2 && index.get(b"b").is_none() && index.is_damaged());
     }
 
     #[test]
