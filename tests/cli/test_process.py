@@ -99,6 +99,37 @@ def test_pickle_is_there_for_who_uses_it(tmp_path: Path) -> None:
     assert "_pickle" in imported_by(script, tmp_path)
 
 
+def test_a_command_ends_without_taking_the_interpreter_apart_unless_somebody_waits_for_that(
+    project: Path,
+) -> None:
+    def ended(script: str) -> str:
+        code = f"import sys; {script}; from helios.cli import command; command()"
+        found = []
+        for arguments in (["commit", "-q"], ["log", "--no-such"]):
+            done = subprocess.run(
+                [sys.executable, "-c", code, *arguments],
+                cwd=project,
+                env=unmeasured(),
+                capture_output=True,
+                check=False,
+                text=True,
+            )
+            found.append((done.returncode, done.stdout))
+        assert [code for code, _ in found] == [0, 2]
+        [out] = {out for _, out in found}
+        return out
+
+    at_once = (
+        "import os; leave = os._exit; "
+        "os._exit = lambda code: print('at once', flush=True) or leave(code); print('begun')"
+    )
+    assert ended(at_once) == "begun\nat once\n"
+    called = "import atexit; atexit.register(print, 'called')"
+    assert ended(f"{at_once}; {called}") == "begun\ncalled\n"
+    thread = "import threading; threading.Thread(target=print, args=('ran',)).start()"
+    assert ended(f"{at_once}; {thread}") == "begun\nran\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "out", "err"),
     [

@@ -20,8 +20,36 @@ from __future__ import annotations
 
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
 INTERRUPTED = 130
 READER_GONE = 141
+
+
+def command() -> NoReturn:
+    """Runs one command, and ends the process with its exit code.
+
+    What is done is on disk or printed by then, so the system may have the memory back as it is:
+    the interpreter would take it apart object by object, which is milliseconds. Where somebody has
+    asked to be called at the end, or has threads, the process ends the usual way.
+    """
+    code = main()
+    import atexit
+
+    is_awaited = "threading" in sys.modules or atexit._ncallbacks()
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+    except (OSError, ValueError):
+        is_awaited = True
+    if not is_awaited:
+        import os
+
+        os._exit(code)
+    sys.exit(code)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,5 +1,5 @@
 """`python -m helios.cli`, for where the scripts are not on the PATH."""
 
-from helios.cli import main
+from helios.cli import command
 
-raise SystemExit(main())
+command()
