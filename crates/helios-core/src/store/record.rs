@@ -8,7 +8,7 @@
 
 use std::cell::RefCell;
 
-use zstd::bulk::Compressor;
+use zstd::bulk::{Compressor, Decompressor};
 
 use crate::error::{Error, Result};
 use crate::id::{Id, ID_LEN};
@@ -247,6 +247,7 @@ fn common_ends(old: &[u8], new: &[u8]) -> (usize, usize) {
 thread_local! {
     // A zstd context is hundreds of kilobytes; building one costs more than a small object.
     static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
 /// Compresses at the level of the store; `None` if the result is not smaller.
@@ -263,8 +264,15 @@ pub fn compress(bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// Decompresses exactly `raw_len` bytes.
 pub fn decompress(packed: &[u8], raw_len: usize) -> Result<Vec<u8>> {
-    let bytes = zstd::bulk::decompress(packed, raw_len)
-        .map_err(|error| Error::malformed(format!("zstd: {error}")))?;
+    let bytes = DECOMPRESSOR.with(|cell| {
+        let mut slot = cell.borrow_mut();
+        let decompressor = match &mut *slot {
+            Some(decompressor) => decompressor,
+            None => slot.insert(Decompressor::new()?),
+        };
+        decompressor.decompress(packed, raw_len)
+    });
+    let bytes = bytes.map_err(|error| Error::malformed(format!("zstd: {error}")))?;
     match bytes.len() == raw_len {
         true => Ok(bytes),
         false => Err(Error::malformed("zstd gives another length than recorded")),
