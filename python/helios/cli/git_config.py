@@ -20,8 +20,9 @@ _ESCAPES = {"n": "\n", "t": "\t", "b": "\b", '"': '"', "\\": "\\"}
 def last_value(file: str, section: str, key: str, depth: int = 0) -> str | None:
     """The value that wins for `section.key` (in lower case); None if it is not set."""
     try:
-        with open(file, encoding="utf-8-sig", errors="surrogateescape", newline=None) as opened:
-            text = opened.read()
+        # Not as `utf-8-sig`, which is a module to be imported.
+        with open(file, encoding="utf-8", errors="surrogateescape", newline=None) as opened:
+            text = opened.read().removeprefix("\ufeff")
     except OSError:
         return None
     found: str | None = None
