@@ -13,6 +13,7 @@ from helios.bench.corpus import Edits
 from helios.bench.figure import HELIOS, Figure, Limit, Measured, Unmeasurable
 from helios.bench.latencies import Rounds
 from helios.bench.workbench import Workbench
+from helios.bench.writers import side_by_side
 
 FDATASYNC = "bare fdatasync"
 WRITERS = 8
@@ -106,27 +107,13 @@ def eight_processes(bench: Workbench) -> Measured:
     count = bench.sizes.synced_commits
     floor = Rounds()
     floor.add(bare(bench.fresh("synced"), count))
-    module = ("-m", "helios.bench.writer", str(worker.root))
-    python = bench.programs.python
-    processes = [bench.programs.start(python(*module, name, str(count), "disk")) for name in names]
+    writers = side_by_side(bench, worker.root, names, count, "disk")
     commits = Rounds()
-    try:
-        for process in processes:
-            process.expect(b"ready\n")
-        for process in processes:
-            process.tell(b"\n")
-        outputs = [process.rest() for process in processes]
-    finally:
-        for process in processes:
-            process.stop()
-    starts, ends = [], []
-    for output in outputs:
-        begun, ended, *latencies = map(int, output.split())
-        starts.append(begun)
-        ends.append(ended)
-        commits.add(latencies)
+    for writer in writers:
+        commits.add(writer.latencies)
+    wall_ns = max(writer.ended for writer in writers) - min(writer.begun for writer in writers)
     floor.add(bare(bench.fresh("synced"), count))
-    return _shared(commits, (max(ends) - min(starts)) / 1e9, floor)
+    return _shared(commits, wall_ns / 1e9, floor)
 
 
 ONE_WRITER = (

@@ -8,13 +8,16 @@ from time import perf_counter
 from helios.bench.committer import Committer, maintain, on_corpus
 from helios.bench.figure import GIT, Figure, Limit, Measured, Unmeasurable
 from helios.bench.workbench import Workbench
+from helios.bench.writers import seconds_per_commit, side_by_side
 
 PROCESSES = 8
 ONE = "one process"
 US_PER_S = 1e6
 
 
-def seconds_per_commit(bench: Workbench, worker: Committer, kind: str, processes: int) -> float:
+def helios_seconds_per_commit(
+    bench: Workbench, worker: Committer, kind: str, processes: int
+) -> float:
     """Wall time by commits of all, when so many processes commit to branches of their own.
 
     Each makes its edits beforehand, and the same number of commits is made in all.
@@ -23,22 +26,10 @@ def seconds_per_commit(bench: Workbench, worker: Committer, kind: str, processes
     names = [f"{kind}-{processes}-{number}" for number in range(processes)]
     for name in names:
         worker.repository.create_branch(name, "main")
-    python = bench.programs.python
-    module = ("-m", "helios.bench.writer", str(worker.root))
-    started = [bench.programs.start(python(*module, name, str(count), "process")) for name in names]
-    try:
-        for process in started:
-            process.expect(b"ready\n")
-        for process in started:
-            process.tell(b"\n")
-        outputs = [[int(word) for word in process.rest().split()] for process in started]
-    finally:
-        for process in started:
-            process.stop()
+    written = side_by_side(bench, worker.root, names, count, "process")
     # The next round begins with an empty journal, and nothing works on it any more.
     maintain(bench, worker.repository)
-    wall_ns = max(ended for _, ended, *_ in outputs) - min(begun for begun, *_ in outputs)
-    return wall_ns / 1e9 / (count * processes)
+    return seconds_per_commit(written)
 
 
 def git_seconds_per_commit(bench: Workbench, processes: int) -> tuple[float, int]:
@@ -82,7 +73,8 @@ def eight_processes(bench: Workbench) -> Measured:
     rounds = bench.sizes.rounds
     for number in range(rounds):
         for processes in sums:
-            sums[processes] += seconds_per_commit(bench, worker, f"round-{number}", processes)
+            seconds = helios_seconds_per_commit(bench, worker, f"round-{number}", processes)
+            sums[processes] += seconds
             # What one turn leaves to be tidied up is not the next one's.
             maintain(bench, worker.repository)
     one, eight = (total / rounds for total in sums.values())

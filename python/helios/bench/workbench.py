@@ -32,7 +32,7 @@ class Sizes:
     steady_commits: int = 60_000
     """Commits over which written bytes are counted: the journal is moved into L2 three times."""
     git_commits: int = 30
-    process_commits: int = 16_000
+    process_commits: int = 32_000
     """Commits of a round of one or of several processes."""
     many_files: int = 1_000_000
     many_directories: int = 1_000

@@ -2,19 +2,22 @@
 
 `python -m helios.bench.writer ROOT BRANCH COUNT DURABILITY`: opens the repository, makes its edits,
 commits some of them, so that what they need is in memory, says `ready`, waits for a line and
-commits the others. Then it prints, in nanoseconds, when it began and ended
-by the system's monotonic clock, and the latency of each commit.
+commits the others. Then it prints, in nanoseconds, when it began and when each batch ended by the
+system's monotonic clock, and in a second line the latency of each commit.
 """
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 from itertools import islice
 from time import monotonic_ns
 
 from helios import Repository
 from helios.bench.committer import Committer, Durability
 from helios.bench.corpus import Edits, Writer
+from helios.bench.writers import BATCH
 
 FILES = 50
 """How many of the files are edited."""
@@ -36,9 +39,17 @@ def main(arguments: list[str]) -> int:
         worker.run(WARM_UP)
         print("ready", flush=True)
         sys.stdin.readline()
-        start = monotonic_ns()
-        latencies = worker.run(int(count))
-        print(start, monotonic_ns(), *latencies, flush=True)
+        times = [monotonic_ns()]
+        latencies: list[int] = []
+        while len(latencies) < int(count):
+            latencies += worker.run(min(BATCH, int(count) - len(latencies)))
+            times.append(monotonic_ns())
+        print(*times)
+        print(*latencies, flush=True)
+    # Maintenance that it started is this process' work too, and not another's that disturbs.
+    with suppress(ChildProcessError):
+        while True:
+            os.wait()
     return 0
 
 
