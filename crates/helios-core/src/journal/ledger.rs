@@ -86,9 +86,9 @@ impl Ledger {
         entry[8..].copy_from_slice(&check(place, value).to_le_bytes());
     }
 
-    /// Writes that a frame that ended at `position` has made these changes, and where the journal ends
-    /// now: there, or in the segment that was begun behind it. `is_whole` says that the ledger knew
-    /// of all that was before the frame; if it did not, any ref may have changed.
+    /// Writes that a frame that ended at `position` has made these changes, and where the journal
+    /// ends now: there, or in the segment that was begun behind it. `is_whole` says that the ledger
+    /// knew of all that was before the frame; if it did not, any ref may have changed.
     pub fn note(
         &mut self,
         file: &File,
