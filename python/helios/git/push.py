@@ -93,9 +93,12 @@ def tidy(view: View) -> None:
     with suppress(OSError), os.scandir(objects) as entries:
         for entry in entries:
             if entry.name.startswith("tmp_objdir-"):
-                latest = max(os.stat(each).st_mtime for each, _, _ in os.walk(entry.path))
-                if time() - latest > ARRIVING_S_MAX:
-                    rmtree(entry.path, ignore_errors=True)
+                # The push that it belongs to may take it away meanwhile, or directories in it.
+                with suppress(OSError):
+                    below = (os.stat(each).st_mtime for each, _, _ in os.walk(entry.path))
+                    latest = max([os.stat(entry.path).st_mtime, *below])
+                    if time() - latest > ARRIVING_S_MAX:
+                        rmtree(entry.path, ignore_errors=True)
 
 
 def _forget(keep: str) -> None:
