@@ -1,10 +1,20 @@
-"""The environment of child processes whose imports or system calls a test counts."""
+"""Processes beside a test: their environment, if what they import is counted, and their end."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 
 def unmeasured() -> dict[str, str]:
     """This process's, without coverage: that imports modules and writes files of its own."""
     return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+
+
+def is_running(number: int) -> bool:
+    """Whether a process has not ended; one that has may wait for its parent to notice."""
+    try:
+        fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return False
+    return fields[0] != "Z"

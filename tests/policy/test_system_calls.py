@@ -23,6 +23,8 @@ from pathlib import Path
 
 import pytest
 
+from helios._core import ask_to_leave
+
 FORBIDDEN = {
     "mounts": "mount umount umount2 pivot_root chroot fsopen fsconfig fsmount fspick move_mount"
     " open_tree open_tree_attr mount_setattr swapon swapoff",
@@ -80,6 +82,7 @@ COMMANDS = (
     "materialize",
     "worktree",
     "watch",
+    "monitor",
     "stats",
     "verify",
     "maintenance",
@@ -149,6 +152,14 @@ def stop_watch(tree: Path) -> None:
     os.kill(int((directory / "watching").read_text()), signal.SIGTERM)
 
 
+def end_monitor(tree: Path) -> None:
+    """Ends the monitor of a worktree, once it listens."""
+    directory = tree / ".helios" / "worktree" / "watch"
+    end = time.monotonic() + TIMEOUT_S / 2
+    while time.monotonic() < end and ask_to_leave(str(directory)) is not True:
+        time.sleep(0.05)
+
+
 @pytest.fixture(scope="session")
 def session(strace: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Traced]:
     """One life of a worktree; each command once, traced."""
@@ -193,6 +204,13 @@ def session(strace: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     stopper = threading.Thread(target=stop_watch, args=(tree,))
     stopper.start()
     helios("watch")
+    stopper.join()
+    state = tree / ".helios" / "worktree"
+    program = [sys.executable, "-P", "-m", "helios.repository.monitor"]
+    stopper = threading.Thread(target=end_monitor, args=(tree,))
+    stopper.start()
+    # Commands start it by themselves where a worktree is large.
+    done["monitor"] = run_traced(strace, [*program, str(tree), str(state), "", ""], base)
     stopper.join()
     helios("stats")
     helios("verify", "--repair")

@@ -7,6 +7,7 @@
 //!   `HEAVY_BYTES`, scans and materializing release it.
 
 mod convert;
+mod detached;
 mod diff;
 mod engine;
 mod entry;
@@ -43,6 +44,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<vst::Vst>()?;
     module.add_class::<worktree::Worktree>()?;
     module.add_class::<worktree::Watcher>()?;
+    module.add_class::<worktree::Monitor>()?;
     module.add_class::<snapshot::Snapshot>()?;
     module.add_class::<snapshot::CommitStats>()?;
     module.add_class::<verify::Verification>()?;
@@ -53,6 +55,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<merge::PathConflict>()?;
     module.add_class::<merge::ConflictSide>()?;
     module.add_function(wrap_pyfunction!(git::write_git, module)?)?;
+    module.add_function(wrap_pyfunction!(worktree::ask_to_leave, module)?)?;
+    module.add_function(wrap_pyfunction!(worktree::start, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("FORMAT", helios_core::engine::FORMAT)?;
     Ok(())

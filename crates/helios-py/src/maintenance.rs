@@ -4,10 +4,12 @@
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use helios_core::journal::Journal;
+
+use crate::detached;
 
 /// This many sealed segments (of 4 MiB) wait in the journal before maintenance is started.
 const SEALED_SEGMENTS_MAX: usize = 4;
@@ -35,24 +37,15 @@ impl Maintenance {
         if self.tried_at.swap(active, Ordering::AcqRel) == active {
             return;
         }
-        let (Some(lock), Some((program, arguments))) =
-            (directory.and_then(claim), self.command.split_first())
+        let (Some(lock), Some(mut command)) =
+            (directory.and_then(claim), detached::command(&self.command))
         else {
             return;
         };
-        let mut command = Command::new(program);
         // The lock goes with the process, also when this one ends before.
-        command.args(arguments).stdin(Stdio::from(lock));
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        // A thread, because starting a process takes a millisecond, and its end is waited for.
-        std::thread::spawn(move || {
-            if let Ok(mut child) = command.spawn() {
-                drop(command);
-                let _ = child.wait();
-            }
-        });
+        command.stdin(Stdio::from(lock));
+        // A thread, because starting a process takes a millisecond.
+        std::thread::spawn(move || detached::start(command));
     }
 }
 

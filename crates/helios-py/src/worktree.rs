@@ -1,6 +1,8 @@
 //! Worktrees: status, commit and restore of a directory, without the GIL.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
 use helios_core::engine::commit::CommitOptions;
@@ -13,6 +15,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::convert::{parse_id, path_to_python, Content, Text};
+use crate::detached;
 use crate::diff::Diff;
 use crate::engine::Shared;
 use crate::errors::Failure;
@@ -45,6 +48,8 @@ pub struct Worktree {
     reports: Mutex<Reports>,
     /// The index as it was left.
     kept: Mutex<Option<Index>>,
+    /// See `unwatched`.
+    unwatched: AtomicUsize,
 }
 
 impl Worktree {
@@ -56,7 +61,8 @@ impl Worktree {
         options: ScanOptions,
     ) -> Worktree {
         let reports = Mutex::new(Reports::Socket(directory.join("watch")));
-        Worktree { shared, name, root, directory, options, reports, kept: Mutex::default() }
+        let (kept, unwatched) = (Mutex::default(), AtomicUsize::new(0));
+        Worktree { shared, name, root, directory, options, reports, kept, unwatched }
     }
 
     /// Runs `body` under the worktree's lock and without the GIL.
@@ -72,6 +78,7 @@ impl Worktree {
             let mut worktree = Core::open(engine, &self.root, &self.directory, options, kept)?;
             worktree.reports = Some(self.reports.lock().clone());
             let done = body(&mut worktree)?;
+            self.unwatched.fetch_max(worktree.unwatched(), Ordering::Relaxed);
             *self.kept.lock() = Some(worktree.into_index());
             Ok(done)
         });
@@ -203,10 +210,16 @@ impl Worktree {
         py.detach(|| ignores_directory(&self.root, &self.options, &path))
     }
 
+    /// How many entries were looked at, since this was last asked, only because nobody watches.
+    fn unwatched(&self) -> usize {
+        self.unwatched.swap(0, Ordering::Relaxed)
+    }
+
     /// Reports what may change in the directory, to this and to who asks. Raises `StorageError`
     /// where that cannot be had.
     fn watcher(&self) -> PyResult<Watcher> {
-        let watcher = watch::Watcher::new(&self.root, &self.directory).map_err(Failure::from)?;
+        let watcher = watch::Watcher::new(&self.root, &self.directory, false);
+        let watcher = watcher.map_err(Failure::from)?;
         *self.reports.lock() = watcher.reports();
         Ok(Watcher(watcher))
     }
@@ -237,4 +250,69 @@ impl Watcher {
     fn take(&self, py: Python<'_>) -> bool {
         py.detach(|| self.0.take())
     }
+}
+
+/// Knows what changes in a worktree, and tells who asks.
+#[pyclass(frozen, module = "helios._core")]
+pub struct Monitor(watch::Monitor);
+
+#[pymethods]
+impl Monitor {
+    /// Raises `StorageError` where the system reports nothing, or not so much.
+    #[new]
+    fn new(
+        py: Python<'_>,
+        root: PathBuf,
+        directory: PathBuf,
+        excludes_file: Option<PathBuf>,
+        main: Option<PathBuf>,
+    ) -> PyResult<Monitor> {
+        let options = ScanOptions { excludes_file, main, threads: 0 };
+        let monitor = py.detach(|| watch::Monitor::new(&root, &directory, options));
+        Ok(Monitor(monitor.map_err(Failure::from)?))
+    }
+
+    /// Scans everything; whether there is anything to say of this directory at all.
+    fn look(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(py.detach(|| self.0.look()).map_err(Failure::from)?)
+    }
+
+    /// Whether nobody can be answered before the next look.
+    fn is_at_a_loss(&self) -> bool {
+        self.0.is_at_a_loss()
+    }
+
+    /// How often somebody has asked.
+    fn questions(&self) -> u64 {
+        self.0.watcher().state().lock().questions()
+    }
+
+    /// Whether somebody has asked it to make way.
+    fn is_unwanted(&self) -> bool {
+        self.0.watcher().is_unwanted()
+    }
+
+    /// Becomes readable when there is something to take, or it is to make way.
+    fn fileno(&self) -> i32 {
+        self.0.watcher().descriptor()
+    }
+
+    /// Whether something that may matter was reported since this was last asked.
+    fn take(&self, py: Python<'_>) -> bool {
+        py.detach(|| self.0.watcher().take())
+    }
+}
+
+/// Asks the monitor that listens in a directory to make way; whether it will, and None if nobody
+/// listens.
+#[pyfunction]
+pub fn ask_to_leave(py: Python<'_>, directory: PathBuf) -> Option<bool> {
+    py.detach(|| watch::ask_to_leave(&directory))
+}
+
+/// Starts a program that goes on when this process ends, and reads and shows nothing. Whether it
+/// could be started.
+#[pyfunction]
+pub fn start(py: Python<'_>, command: Vec<OsString>) -> bool {
+    py.detach(|| detached::command(&command).is_some_and(detached::start))
 }

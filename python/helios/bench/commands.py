@@ -16,6 +16,7 @@ from helios.bench.corpus import Corpus, Edits
 from helios.bench.figure import FLOOR, GIT, HELIOS, Figure, Limit, Measured, Unmeasurable
 from helios.bench.latencies import Series, seconds_of, statistic_of
 from helios.bench.machine import cores
+from helios.bench.monitored import with_monitor, without_monitor
 from helios.bench.stream import write_stream
 from helios.bench.workbench import Workbench
 
@@ -140,30 +141,54 @@ def _start_up(bench: Workbench) -> Callable[[], float]:
     return lambda: bench.programs.seconds(command, bench.directory) * MS
 
 
-def status(bench: Workbench) -> Measured:
-    """Status of 100,000 files of which none has changed."""
-    programs, sizes = bench.programs, bench.sizes
-    programs.helios_cli()
-    bench.say(f"  building {sizes.status_files} files on disk")
-    corpus = Corpus(f"{bench.seed} status", sizes.status_files, sizes.status_directories)
-    root = corpus.write_to(bench.fresh("status"))
-    # One worktree for both: each leaves the other's directory alone.
-    programs.run(programs.git("init", "-q"), root)
-    (root / ".git" / "info" / "exclude").write_text(".helios/\n")
-    # Into one pack: loose objects would be as many files again.
-    stream = write_stream(root.parent / "stream", [corpus.contents])
-    programs.run(programs.git("fast-import", "--quiet"), root, stream)
-    programs.run(programs.git("reset", "-q"), root)
-    programs.run(programs.helios_cli("commit", "-m", "base"), root)
+def _clean(bench: Workbench) -> Path:
+    """A worktree of Helios and of git, with nothing to commit in either."""
+
+    def make() -> Path:
+        programs, sizes = bench.programs, bench.sizes
+        programs.helios_cli()
+        bench.say(f"  building {sizes.status_files} files on disk")
+        corpus = Corpus(f"{bench.seed} status", sizes.status_files, sizes.status_directories)
+        root = corpus.write_to(bench.fresh("status"))
+        # One worktree for both: each leaves the other's directory alone.
+        programs.run(programs.git("init", "-q"), root)
+        (root / ".git" / "info" / "exclude").write_text(".helios/\n")
+        # Into one pack: loose objects would be as many files again.
+        stream = write_stream(root.parent / "stream", [corpus.contents])
+        programs.run(programs.git("fast-import", "--quiet"), root, stream)
+        programs.run(programs.git("reset", "-q"), root)
+        programs.run(programs.helios_cli("commit", "-m", "base"), root)
+        for command in (programs.helios_cli("status"), programs.git("status", "--short")):
+            # The first one may refresh its index.
+            programs.run(command, root)
+        return root
+
+    return bench.once("a clean worktree", make)
+
+
+def _statuses(bench: Workbench, root: Path) -> dict[str, Callable[[], float]]:
+    programs = bench.programs
     by_helios, by_git = programs.helios_cli("status"), programs.git("status", "--short")
-    for command in (by_helios, by_git):
-        # The first one may refresh its index.
-        programs.run(command, root)
-    works = {
+    return {
         HELIOS: lambda: programs.seconds(by_helios, root) * MS,
         GIT: lambda: programs.seconds(by_git, root) * MS,
-        START_UP: _start_up(bench),
     }
+
+
+def status(bench: Workbench) -> Measured:
+    """Status of 100,000 files of which none has changed."""
+    root = _clean(bench)
+    notes = with_monitor(bench.programs, root)
+    samples = interleaved(bench.sizes.statuses, _statuses(bench, root))
+    return Measured.of("p50", samples, notes)
+
+
+def status_looking(bench: Workbench) -> Measured:
+    """The same where nobody knows what has changed."""
+    programs, sizes = bench.programs, bench.sizes
+    root = _clean(bench)
+    without_monitor(root)
+    works = {**_statuses(bench, root), START_UP: _start_up(bench)}
 
     def scan(threads: int) -> float:
         return programs.floor_ns("scan", root, threads, 1)[0] / NS_PER_MS
@@ -278,10 +303,11 @@ COMMITS = (
     ),
 )
 STATUSES = (
+    Figure("helios-cli status, clean, 100,000 files", "ms", status, Limit(1, GIT)),
     Figure(
-        "helios-cli status, clean, 100,000 files",
+        "helios-cli status, clean, without a monitor",
         "ms",
-        status,
+        status_looking,
         Limit(1, GIT),
         Limit(1.5, FLOOR, START_UP),
     ),

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter_ns, sleep
-from typing import Self
+from time import perf_counter_ns
 
 from helios import Repository
 from helios.bench.chart import Chart, Point
@@ -17,7 +16,7 @@ from helios.bench.committer import TIME_US, committer
 from helios.bench.corpus import Corpus, Edits, Writer, tiny_files
 from helios.bench.figure import GIT, HELIOS, Figure, Limit, Measured
 from helios.bench.latencies import NS_PER_US, Series, seconds_of, statistic_of
-from helios.bench.programs import Programs
+from helios.bench.monitored import with_monitor, without_monitor
 from helios.bench.scale import many
 from helios.bench.stream import write_stream
 from helios.bench.workbench import Workbench
@@ -26,10 +25,8 @@ NS_PER_MS = 1e6
 OTHER = "other"
 SIZES = (100, 1_000, 10_000, 100_000, 1_000_000)
 SAMPLES_A_SIZE = 200
-REST_S = 1.5
-"""A watch settles for half a second, and then looks."""
-AT_REST = f"each begins when the watch has been at rest, {REST_S:g} s after the one before"
-NO_GIT_WATCH = "git has no watch of its own on Linux"
+COMPARED = "content on disk is compared after each switch"
+KEPT = "Helios makes what it replaces a snapshot first; git drops it"
 
 
 def diff_of_many(bench: Workbench) -> Measured:
@@ -96,29 +93,7 @@ def _require(root: Path, states: dict[str, tuple[bytes, bytes]], which: int) -> 
         raise AssertionError(f"{root}: {wrong[0]} is not what it must be")
 
 
-class _Beside:
-    """A watch of a worktree, which runs while something is measured."""
-
-    def __init__(self, programs: Programs, root: Path) -> None:
-        self._started = programs.start(programs.helios_cli("-C", str(root), "watch", "--json"))
-        if not self._started.line():
-            raise OSError(f"the watch of {root} has ended")
-        self.rest()
-
-    def rest(self) -> None:
-        """Waits until the watch has taken in what was done before, and nothing is left to do."""
-        sleep(REST_S)
-        if not self._started.running():
-            raise OSError("the watch has ended")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._started.stop()
-
-
-def _switches(bench: Workbench, rest: Callable[[], None]) -> dict[str, Series]:
+def _switches(bench: Workbench) -> dict[str, Series]:
     programs = bench.programs
     of_helios, of_git, states = _two_states(bench)
     turns = {of_helios: 0, of_git: 0}
@@ -128,7 +103,6 @@ def _switches(bench: Workbench, rest: Callable[[], None]) -> dict[str, Series]:
             turns[root] += 1
             which = 1 - turns[root] % 2
             target = OTHER if which else "main"
-            rest()
             elapsed = programs.seconds(command("switch", target), root) * MS
             _require(root, states, which)
             return elapsed
@@ -145,26 +119,25 @@ def _switches(bench: Workbench, rest: Callable[[], None]) -> dict[str, Series]:
 
 def switch(bench: Workbench) -> Measured:
     """`helios-cli switch` between snapshots 10 files apart of 100,000."""
-    samples = _switches(bench, lambda: None)
-    return Measured.of("p50", samples, ("content on disk is compared after each switch",))
-
-
-def switch_watched(bench: Workbench) -> Measured:
-    """The same while `helios-cli watch` runs, which knows what has changed."""
     of_helios, *_ = _two_states(bench)
-    with _Beside(bench.programs, of_helios) as watch:
-        samples = _switches(bench, watch.rest)
-    return Measured.of("p50", samples, (AT_REST, NO_GIT_WATCH))
+    notes = with_monitor(bench.programs, of_helios)
+    return Measured.of("p50", _switches(bench), (*notes, COMPARED))
 
 
-def _restores(bench: Workbench, rest: Callable[[], None]) -> dict[str, Series]:
+def switch_looking(bench: Workbench) -> Measured:
+    """The same where nobody knows what has changed."""
+    of_helios, *_ = _two_states(bench)
+    notes = without_monitor(of_helios)
+    return Measured.of("p50", _switches(bench), (*notes, COMPARED))
+
+
+def _restores(bench: Workbench) -> dict[str, Series]:
     programs = bench.programs
     of_helios, of_git, states = _two_states(bench)
     writer = Writer(f"{bench.seed} restore")
 
     def restoring(root: Path, command: list[str]) -> Callable[[], float]:
         def work() -> float:
-            rest()
             for path in states:
                 (root / path).write_bytes(writer.any_text())
             elapsed = programs.seconds(command, root) * MS
@@ -188,16 +161,16 @@ def _restores(bench: Workbench, rest: Callable[[], None]) -> dict[str, Series]:
 
 def restore(bench: Workbench) -> Measured:
     """Taking back changes of 10 of 100,000 files, which nobody has committed."""
-    notes = ("Helios makes what it replaces a snapshot first; git drops it",)
-    return Measured.of("p50", _restores(bench, lambda: None), notes)
-
-
-def restore_watched(bench: Workbench) -> Measured:
-    """The same while `helios-cli watch` runs, which knows what has changed."""
     of_helios, *_ = _two_states(bench)
-    with _Beside(bench.programs, of_helios) as watch:
-        samples = _restores(bench, watch.rest)
-    return Measured.of("p50", samples, (AT_REST, NO_GIT_WATCH))
+    notes = with_monitor(bench.programs, of_helios)
+    return Measured.of("p50", _restores(bench), (*notes, KEPT))
+
+
+def restore_looking(bench: Workbench) -> Measured:
+    """The same where nobody knows what has changed."""
+    of_helios, *_ = _two_states(bench)
+    notes = without_monitor(of_helios)
+    return Measured.of("p50", _restores(bench), (*notes, KEPT))
 
 
 def diff_command(bench: Workbench) -> Measured:
@@ -265,8 +238,8 @@ DIFFS = (
 )
 RESTORES = (
     Figure("helios-cli switch, 10 files of 100,000", "ms", switch, Limit(0.3, GIT)),
-    Figure("helios-cli switch beside a watch", "ms", switch_watched, Limit(0.3, GIT)),
+    Figure("helios-cli switch without a monitor", "ms", switch_looking),
     Figure("helios-cli restore, 10 files of 100,000", "ms", restore),
-    Figure("helios-cli restore beside a watch", "ms", restore_watched),
+    Figure("helios-cli restore without a monitor", "ms", restore_looking),
 )
 SCALING = (Figure("commit in the largest tree, cost against size", "us", against_size),)

@@ -59,13 +59,17 @@ class Retention(Result):
 
 
 class Config(Result):
-    """`retention`, and the bytes of memory that gc may take for what it has met."""
+    """`retention`, the bytes of memory that gc may take for what it has met, and whether large
+    worktrees have monitors."""
 
-    __slots__ = ("gc_memory_bytes", "retention")
+    __slots__ = ("gc_memory_bytes", "monitors", "retention")
 
-    def __init__(self, retention: Retention, gc_memory_bytes: int = 256 << 20) -> None:
+    def __init__(
+        self, retention: Retention, gc_memory_bytes: int = 256 << 20, monitors: bool = True
+    ) -> None:
         self.retention = retention
         self.gc_memory_bytes = gc_memory_bytes
+        self.monitors = monitors
 
 
 def load(directory: str) -> Config:
@@ -93,6 +97,7 @@ def load(directory: str) -> Config:
 def _config(root: _Table) -> Config:
     retention = root.table("retention")
     gc = root.table("gc")
+    monitor = root.table("monitor")
     root.end()
     config = Config(
         Retention(
@@ -105,9 +110,11 @@ def _config(root: _Table) -> Config:
             undo_s=_or(retention.span_s("undo"), Retention().undo_s),
         ),
         _or(gc.size("memory"), Config(Retention()).gc_memory_bytes),
+        monitor.flag("enabled", default=True),
     )
     retention.end()
     gc.end()
+    monitor.end()
     return config
 
 
@@ -128,6 +135,12 @@ class _Table:
         if not isinstance(value, dict):
             raise self._problem(key, "is a table", value)
         return _Table(self._path, f"{key}.", value)
+
+    def flag(self, key: str, *, default: bool) -> bool:
+        value = self._values.pop(key, default)
+        if isinstance(value, bool):
+            return value
+        raise self._problem(key, "is true or false", value)
 
     def count(self, key: str) -> int | None:
         value = self._values.pop(key, None)

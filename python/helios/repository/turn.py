@@ -27,14 +27,21 @@ if TYPE_CHECKING:
 class Turn:
     """A context manager that waits for the turn and gives it back. Not to be nested.
 
-    `begin`, if given, is called as soon as it has come.
+    `begin`, if given, is called as soon as it has come, and `end` when it has been given back and
+    nothing has failed.
     """
 
-    __slots__ = ("_begin", "_directory", "_file")
+    __slots__ = ("_begin", "_directory", "_end", "_file")
 
-    def __init__(self, directory: str, begin: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        directory: str,
+        begin: Callable[[], None] | None = None,
+        end: Callable[[], None] | None = None,
+    ) -> None:
         self._directory = directory
         self._begin = begin
+        self._end = end
         self._file: FileIO | None = None
 
     def __enter__(self) -> None:
@@ -67,6 +74,8 @@ class Turn:
         traceback: TracebackType | None,
     ) -> None:
         self._give_back()
+        if kind is None and self._end is not None:
+            self._end()
 
     def fileno(self) -> int:
         """The descriptor that holds the turn: whichever process has it, holds it too."""

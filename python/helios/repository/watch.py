@@ -9,20 +9,15 @@ from __future__ import annotations
 
 import os
 import select
-from io import FileIO
 from time import monotonic
 
 from helios import errors
+from helios.repository.claim import claim
 from helios.repository.operation import BRANCHES
 from helios.repository.place import is_repository
 from helios.repository.turn import Turn
 from helios.repository.worktree import Committed, PathWarning, read_head
 from helios.store.closing import Closing
-
-try:
-    import fcntl
-except ImportError:  # Not on Windows: there, a second watch is not noticed.
-    fcntl = None  # type: ignore[assignment]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,7 +72,7 @@ class Watch(Closing):
         self._settle_s = settle_s
         self._wait_s_max = wait_s_max
         self._directory = os.path.join(place.state, "watch")
-        self._lock = _lock(self._directory, place.root)
+        self._lock = claim(self._directory, place.root)
         main = None if place.is_main else place.main_root
         # Without a name: an undo in the worktree is not to revert what the watch does.
         self._core = engine.worktree(None, place.root, self._directory, excludes_file, main)
@@ -258,28 +253,3 @@ class Watch(Closing):
             errno.EMFILE: "the limit fs.inotify.max_user_instances, or of open files, is reached",
         }.get(error.errno or 0, str(error))
         self._polls = f"{reason}; looking every {POLL_S:g} seconds instead"
-
-
-def _lock(directory: str, root: str) -> FileIO:
-    """Holds off other watches of the worktree as long as it is open."""
-    path = os.path.join(directory, "watching")
-    try:
-        os.makedirs(directory, exist_ok=True)
-        file = FileIO(path, "a+")
-    except OSError as error:
-        if isinstance(error, PermissionError):
-            raise errors.ReadOnlyRepository(f"{path}: {error.strerror}") from error
-        raise errors.StorageError(f"{path}: {error.strerror}", errno=error.errno) from error
-    try:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.seek(0)
-        holder = file.read(20).decode("ascii", "replace").strip()
-        file.close()
-        raise errors.Refused(
-            f"{root} is watched already, by process {holder or 'unknown'}; stop that one first"
-        ) from error
-    file.truncate(0)
-    file.write(b"%d\n" % os.getpid())
-    return file

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from helios.repository.watch import Watch
 
 DEFAULT_BRANCH = "main"
+MONITORED_MIN = 20_000
+"""A look at fewer files and directories costs less than a process that makes it needless."""
 SETTLE_S = 0.5
 WAIT_S_MAX = 5.0
 
@@ -164,7 +166,7 @@ class Worktree:
 
     def turn(self) -> Turn:
         """One operation at a time; the first thing is to finish what one that died has begun."""
-        return Turn(self._directory, self._settle)
+        return Turn(self._directory, self._settle, self._have_monitored)
 
     def _settle(self) -> None:
         if os.path.exists(self._path("next")):
@@ -311,11 +313,21 @@ class Worktree:
         branch, noted = self._head()
         base = self._base(branch, noted)
         diff, warnings = self._core.status(base)
+        self._have_monitored()
         return Status(branch, base, self._engine.branch(branch), diff, _warnings(warnings))
 
     def diff(self, revision: str | Snapshot) -> Diff:
         """How the disk differs from any snapshot."""
-        return self._core.status(self._repository.snapshot(revision).id)[0]
+        diff, _ = self._core.status(self._repository.snapshot(revision).id)
+        self._have_monitored()
+        return diff
+
+    def _have_monitored(self) -> None:
+        """Has somebody know what changes from now on, if looking at all took long."""
+        if self._core.unwatched() >= MONITORED_MIN:
+            from helios.repository.monitor import start_if_due
+
+            start_if_due(self._place, self._excludes_file)
 
     def commit(
         self,

@@ -10,6 +10,7 @@ import os
 
 from helios import errors
 from helios.repository import place as places
+from helios.repository.claim import dismiss
 from helios.repository.operation import BRANCHES, WORKTREES
 from helios.repository.place import DIRECTORY, Place
 from helios.repository.result import Result
@@ -219,6 +220,7 @@ class Worktrees:
         if held is not None:
             command = f"worktree remove {place.name}"
             self._engine.operate([(name, held, None)], command, notes=[], worktree=None)
+        dismiss(os.path.join(place.state, "watch"), place.root)
         _remove(place.state)
 
     def _named(self, root: str) -> Place:

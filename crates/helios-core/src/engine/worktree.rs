@@ -8,7 +8,7 @@
 //! dropped as soon as that is noticed, and what was found by it is looked for again.
 
 use std::collections::HashSet;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -21,13 +21,11 @@ use crate::id::Id;
 use crate::metrics::Counter;
 use crate::tree::{Entry, EntryKind, Tree};
 use crate::vst::Vst;
-use crate::worktree::watch::OuterRules;
-use crate::worktree::{Disk, Index, Known, Reports, ScanOptions, Warning};
+use crate::worktree::watch::{OuterRules, DIFFERING_MAX};
+use crate::worktree::{index, Disk, Index, Known, Reports, ScanOptions, Warning};
 
 /// A token is taken anew where more paths than these were reported since.
 const REPORTED_MAX: usize = 256;
-/// Of more paths than these that differ, a watch is not told.
-const DIFFERING_MAX: usize = 4096;
 
 pub struct Worktree<'e> {
     pub(super) engine: &'e Engine,
@@ -41,6 +39,8 @@ pub struct Worktree<'e> {
     epoch: u64,
     /// Whom to ask what has changed; without anybody, everything is scanned.
     pub reports: Option<Reports>,
+    /// Whether the last look was at everything because nobody has answered.
+    is_unwatched: bool,
     // Unlocked when it is closed.
     _lock: Option<File>,
 }
@@ -70,16 +70,7 @@ impl<'e> Worktree<'e> {
             false => None,
             true => {
                 std::fs::create_dir_all(directory).map_err(|error| Error::io(directory, error))?;
-                let path = directory.join("lock");
-                let file = OpenOptions::new()
-                    .read(true)
-                    .write(true)
-                    .create(true)
-                    .truncate(false)
-                    .open(&path)
-                    .map_err(|error| Error::io(&path, error))?;
-                file.lock().map_err(|error| Error::io(&path, error))?;
-                Some(file)
+                Some(index::lock(directory)?)
             }
         };
         let epoch = engine.epoch();
@@ -97,6 +88,7 @@ impl<'e> Worktree<'e> {
             damage: None,
             epoch,
             reports: None,
+            is_unwatched: false,
             _lock: lock,
         };
         worktree.check_index()?;
@@ -147,10 +139,11 @@ impl<'e> Worktree<'e> {
         Ok(capture)
     }
 
-    fn try_capture(&self, writer: Option<&mut Writer<'_>>) -> Result<Capture> {
+    fn try_capture(&mut self, writer: Option<&mut Writer<'_>>) -> Result<Capture> {
         let (root, options) = (&self.root, &self.options);
         let reports = self.reports.as_ref().filter(|_| self._lock.is_some());
         let answer = reports.and_then(|reports| reports.since(root, options, self.index.token));
+        self.is_unwatched = reports.is_some() && answer.is_none();
         capture::capture(self.engine, root, &self.index, options, answer, writer)
     }
 
@@ -207,6 +200,15 @@ impl<'e> Worktree<'e> {
     /// Lets go of the worktree, for whoever opens it next.
     pub fn into_index(self) -> Index {
         self.index
+    }
+
+    /// How many entries the last look went over because nobody watches; none if somebody does, or
+    /// there was no look.
+    pub fn unwatched(&self) -> usize {
+        match self.is_unwatched {
+            true => self.index.len(),
+            false => 0,
+        }
     }
 
     /// Has the next look scan everything, whatever a watch may know.

@@ -64,7 +64,7 @@ mod directory;
 mod record;
 
 use std::collections::btree_map::{BTreeMap, Entry};
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -86,6 +86,17 @@ pub use record::{Known, CLOCK_TICK_NS};
 const LOG_BYTES_MIN: usize = 64 * 1024;
 /// Bytes that are read first: the header with the directory of most trees.
 const HEAD_BYTES: u64 = 64 * 1024;
+
+/// Waits for the lock of the worktree whose index is in a directory. Closed, it is given back.
+pub fn lock(directory: &Path) -> Result<File> {
+    let path = directory.join("lock");
+    let fail = |error| Error::io(&path, error);
+    let mut options = OpenOptions::new();
+    let options = options.read(true).write(true).create(true).truncate(false);
+    let file = options.open(&path).map_err(fail)?;
+    file.lock().map_err(fail)?;
+    Ok(file)
+}
 
 /// An index in memory.
 #[derive(Default)]

@@ -18,6 +18,7 @@
 //! - No answer, for whatever reason, means that everything is scanned.
 
 mod history;
+mod monitor;
 #[cfg(target_os = "linux")]
 mod server;
 #[cfg(target_os = "linux")]
@@ -36,6 +37,7 @@ use parking_lot::Mutex;
 use crate::id::Id;
 use crate::worktree::listing::outer_rules_id;
 use crate::worktree::ScanOptions;
+pub use monitor::Monitor;
 pub use state::State;
 
 #[cfg(target_os = "linux")]
@@ -49,7 +51,7 @@ pub struct Watcher {
 
 #[cfg(not(target_os = "linux"))]
 impl Watcher {
-    pub fn new(root: &Path, _directory: &Path) -> crate::error::Result<Watcher> {
+    pub fn new(root: &Path, _directory: &Path, _makes_way: bool) -> crate::error::Result<Watcher> {
         Ok(Watcher { state: Arc::new(Mutex::new(State::new(root)?)) })
     }
 
@@ -61,6 +63,10 @@ impl Watcher {
         Reports::Own(Arc::clone(&self.state))
     }
 
+    pub fn is_unwanted(&self) -> bool {
+        false
+    }
+
     pub fn descriptor(&self) -> i32 {
         -1
     }
@@ -69,6 +75,9 @@ impl Watcher {
         self.state.lock().take()
     }
 }
+
+/// Of more paths than these that differ, a watch is not told each by itself.
+pub const DIFFERING_MAX: usize = 4096;
 
 /// A moment in the life of one watch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -177,6 +186,12 @@ impl Reports {
             state.lock().learn_rules(rules);
         }
     }
+}
+
+/// Asks whoever watches, by the socket in a directory, to make way; whether it will. None if nobody
+/// listens.
+pub fn ask_to_leave(directory: &Path) -> Option<bool> {
+    ask(directory, &wire::Question::Leave).map(|answer| answer == wire::DONE)
 }
 
 #[cfg(target_os = "linux")]

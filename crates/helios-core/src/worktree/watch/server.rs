@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -22,14 +23,17 @@ pub struct Watcher {
     state: Arc<Mutex<State>>,
     woken: Arc<OwnedFd>,
     stop: Arc<OwnedFd>,
+    /// Whether somebody wants this watch to end.
+    is_unwanted: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
     socket: PathBuf,
 }
 
 impl Watcher {
     /// Watches the root alone, at first, and listens in `directory`, which is this watch's alone.
-    /// Fails where the system has no inotify, or no more of it.
-    pub fn new(root: &Path, directory: &Path) -> Result<Watcher> {
+    /// Whether it makes way for who asks it to is up to it. Fails where the system has no inotify,
+    /// or no more of it.
+    pub fn new(root: &Path, directory: &Path, makes_way: bool) -> Result<Watcher> {
         let fail = |error: std::io::Error| Error::io(root, error);
         let event = || -> Result<Arc<OwnedFd>> {
             let event = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC);
@@ -38,6 +42,7 @@ impl Watcher {
         let state = Arc::new(Mutex::new(State::new(root)?));
         let (woken, stop) = (event()?, event()?);
         let reports = state.lock().descriptor().map_err(fail)?;
+        let is_unwanted = Arc::new(AtomicBool::new(false));
         let server = Server {
             reports,
             // The watch is of use without: then those who ask scan.
@@ -45,10 +50,12 @@ impl Watcher {
             state: Arc::clone(&state),
             woken: Arc::clone(&woken),
             stop: Arc::clone(&stop),
+            is_unwanted: makes_way.then(|| Arc::clone(&is_unwanted)),
         };
         let thread = std::thread::Builder::new().name("watch".to_owned());
         let thread = Some(thread.spawn(move || server.run()).map_err(fail)?);
-        Ok(Watcher { state, woken, stop, thread, socket: directory.join(socket::NAME) })
+        let socket = directory.join(socket::NAME);
+        Ok(Watcher { state, woken, stop, is_unwanted, thread, socket })
     }
 
     pub fn state(&self) -> &Arc<Mutex<State>> {
@@ -57,6 +64,11 @@ impl Watcher {
 
     pub fn reports(&self) -> Reports {
         Reports::Own(Arc::clone(&self.state))
+    }
+
+    /// Whether somebody has asked it to make way.
+    pub fn is_unwanted(&self) -> bool {
+        self.is_unwanted.load(Ordering::Acquire)
     }
 
     /// Becomes readable when something that may matter was reported.
@@ -105,6 +117,8 @@ struct Server {
     state: Arc<Mutex<State>>,
     woken: Arc<OwnedFd>,
     stop: Arc<OwnedFd>,
+    /// None: it makes way for nobody.
+    is_unwanted: Option<Arc<AtomicBool>>,
 }
 
 impl Server {
@@ -160,6 +174,14 @@ impl Server {
                     false => Vec::new(),
                 }
             }
+            Some(Question::Leave) => match &self.is_unwanted {
+                Some(is_unwanted) => {
+                    is_unwanted.store(true, Ordering::Release);
+                    set(&self.woken);
+                    DONE.to_vec()
+                }
+                None => Vec::new(),
+            },
             None => Vec::new(),
         };
         socket::send(&stream, &answer)

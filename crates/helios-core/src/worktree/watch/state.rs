@@ -47,6 +47,8 @@ pub struct State {
     is_blind: bool,
     /// Something that may matter was reported since it was last asked for.
     is_woken: bool,
+    /// How often others have asked what has changed.
+    questions: u64,
     /// What had been seen when the last look began.
     look: u64,
     /// What was reported since the last look.
@@ -73,6 +75,7 @@ impl State {
             history: History::new().map_err(fail)?,
             rules: None,
             is_woken: false,
+            questions: 0,
             look: 0,
             touched: HashSet::new(),
             ignored: HashSet::new(),
@@ -129,6 +132,16 @@ impl State {
 
     pub fn is_woken(&self) -> bool {
         self.is_woken
+    }
+
+    /// Whether nobody can be answered before somebody has scanned everything.
+    pub fn is_at_a_loss(&self) -> bool {
+        self.rules.is_none()
+    }
+
+    /// How often somebody has asked.
+    pub fn questions(&self) -> u64 {
+        self.questions
     }
 
     pub(super) fn take_one(&mut self, event: Event) -> bool {
@@ -193,6 +206,7 @@ impl State {
 
     /// What was reported since a token. None where reports say nothing, or of another directory.
     pub fn since(&mut self, place: Place, token: Option<Token>) -> Option<Answer> {
+        self.questions += 1;
         match self.place == Some(place) {
             true => self.answer(token),
             false => None,
@@ -231,10 +245,20 @@ impl State {
                 Err(_) => return false,
             }
         }
-        for path in again {
+        self.report(again);
+        true
+    }
+
+    /// Something may have happened to these paths, whatever the system says.
+    pub fn report(&mut self, paths: &[Vec<u8>]) {
+        for path in paths {
             self.history.touch(path);
         }
-        true
+    }
+
+    /// Something may have happened to any path.
+    pub fn doubt(&mut self) {
+        self.history.forget();
     }
 
     /// A scan of everything has found these rules. If they have changed, nothing that was found by

@@ -25,6 +25,8 @@ enum Step {
     Ask(bool),
     /// The watch itself looks; whether at everything.
     Look(bool),
+    /// The same by the index of those who ask, as a monitor does.
+    Survey,
     Overflow,
 }
 
@@ -54,6 +56,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (directory(), rules()).prop_map(|(path, rules)| Step::Exclude(path, rules)),
         6 => any::<bool>().prop_map(Step::Ask),
         2 => any::<bool>().prop_map(Step::Look),
+        2 => Just(Step::Survey),
         1 => Just(Step::Overflow),
     ]
 }
@@ -184,6 +187,14 @@ impl Place {
         assert!(self.scan(index).suspects.is_empty() && self.scan(index).deleted.is_empty());
     }
 
+    /// As a monitor does.
+    fn survey(&mut self, index: &Index) {
+        self.state.begin_look(None).unwrap();
+        let found = self.scan(index);
+        let rules = OuterRules::new(self.root(), &self.options, found.repositories.clone());
+        self.state.take_over(rules, index, found).unwrap();
+    }
+
     /// The reports that are queued are lost.
     fn overflow(&mut self) {
         self.state.drop_queued();
@@ -211,6 +222,7 @@ proptest! {
             match step {
                 Step::Ask(learns) => place.ask(&mut asked, learns),
                 Step::Look(is_whole) => place.look(&mut own, is_whole),
+                Step::Survey => place.survey(&asked),
                 Step::Overflow => place.overflow(),
                 change_of_the_disk => change(place.root(), &change_of_the_disk),
             }

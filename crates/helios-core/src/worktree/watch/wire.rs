@@ -6,11 +6,12 @@ use crate::worktree::watch::{OuterRules, Place, Token};
 
 pub use crate::worktree::watch::Answer;
 
-/// The answer to a note that was taken.
+/// The answer to a note that was taken, and of who makes way.
 pub const DONE: &[u8] = b"done";
 /// Another version of the protocol is answered by nothing.
 const SINCE: &[u8; 4] = b"HWS1";
 const NOTE: &[u8; 4] = b"HWN1";
+const LEAVE: &[u8; 4] = b"HWL1";
 const ANSWER: &[u8; 4] = b"HWA1";
 
 #[derive(Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub enum Question {
     Since { place: Place, token: Option<Token> },
     /// Watch these, and report those again.
     Note { token: Token, directories: Vec<Vec<u8>>, again: Vec<Vec<u8>> },
+    /// Make way.
+    Leave,
 }
 
 impl Question {
@@ -37,6 +40,7 @@ impl Question {
                 put_paths(&mut out, directories);
                 put_paths(&mut out, again);
             }
+            Question::Leave => out.extend_from_slice(LEAVE),
         }
         out
     }
@@ -53,6 +57,7 @@ impl Question {
                 let token = rest.token()??;
                 Question::Note { token, directories: rest.paths()?, again: rest.paths()? }
             }
+            LEAVE => Question::Leave,
             _ => return None,
         };
         rest.0.is_empty().then_some(question)
@@ -154,6 +159,7 @@ mod tests {
             Question::Since { place: (1, u64::MAX), token: None },
             Question::Since { place: (1, 2), token: Some(token) },
             Question::Note { token, directories: paths.clone(), again: vec![] },
+            Question::Leave,
         ];
         for question in questions {
             let bytes = question.encode();
