@@ -192,7 +192,7 @@ def test_what_cannot_be_measured_is_unknown_and_what_breaks_is_a_failure(tmp_pat
     assert (broken.must, broken.passed) == (Verdict.UNKNOWN, False)
     assert "no such program" in "\n".join(report.lines_of(unknown))
     assert "disk full" in "\n".join(report.lines_of(broken))
-    missed = replace(unknown, measured=Measured(2.0), unknown="")
+    missed = replace(unknown, measured=Measured(2.0), unknown="", noise=None)
     assert not missed.passed
 
 

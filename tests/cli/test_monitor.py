@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from cli.conftest import Process
 
 LIMIT_S = 120
-DIRECTORIES = 20
-FILES = 1000
+DIRECTORIES = 10
+FILES = 600
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux'")
 

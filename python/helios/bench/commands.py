@@ -109,6 +109,7 @@ def small_commit(bench: Workbench) -> Measured:
     """The commit after a change of one of 10,000 files."""
     programs = bench.programs
     of_helios, of_git = _committed(bench)
+    notes = with_monitor(programs, of_helios)
     commit = programs.helios_cli("commit", "-m", "x")
     script = programs.git_script("add -A", "commit -q -m x")
 
@@ -133,7 +134,7 @@ def small_commit(bench: Workbench) -> Measured:
             raise AssertionError("helios-cli has not committed a change")
     if programs.run(programs.git("status", "--short"), of_git):
         raise AssertionError("git has not committed a change")
-    return Measured.of("p50", samples)
+    return Measured.of("p50", samples, notes)
 
 
 def _start_up(bench: Workbench) -> Callable[[], float]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from helios.bench.figure import GIT, HELIOS, Figure, Measured, Unmeasurable
 from helios.bench.latencies import Series
+from helios.bench.monitored import without_monitor
 from helios.bench.workbench import Workbench
 
 KIB_PER_MIB = 1024
@@ -66,6 +67,7 @@ def clean_status(bench: Workbench) -> Measured:
     programs.run(programs.git("init", "-q"), root)
     (root / ".git" / "info" / "exclude").write_text(".helios/\n")
     programs.run(programs.git_script("add -A", "commit -q -m x"), root)
+    notes = (*without_monitor(root), _least(bench))
     samples: dict[str, Series] = {HELIOS: [[]], GIT: [[]]}
     for _ in range(bench.sizes.statuses):
         for name, command in (
@@ -73,7 +75,7 @@ def clean_status(bench: Workbench) -> Measured:
             (GIT, programs.git("status", "--short")),
         ):
             samples[name][0].append(peak_mib(bench, command, root))
-    return Measured.of("p50", samples, (_least(bench),))
+    return Measured.of("p50", samples, notes)
 
 
 def _least(bench: Workbench) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from helios.repository.watch import Watch
 
 DEFAULT_BRANCH = "main"
-MONITORED_MIN = 20_000
+MONITORED_MIN = 5_000
 """A look at fewer files and directories costs less than a process that makes it needless."""
 SETTLE_S = 0.5
 WAIT_S_MAX = 5.0
