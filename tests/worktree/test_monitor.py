@@ -253,7 +253,7 @@ def test_it_ends_with_its_worktree(
     with Repository.open(root) as agent:
         (root / "a").write_text("2")
         agent.worktree.commit("second")
-    directory = next((Path(repo.root or "") / ".helios/worktrees").iterdir())
+    directory = Path(repo.root or "") / ".helios/worktrees/agent"
     until((directory / "watch/socket").exists)
     number = int((directory / "watch" / claim.FILE).read_text())
     repo.remove_worktree(root)

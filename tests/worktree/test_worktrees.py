@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 import shutil
+import subprocess
 from pathlib import Path
+from time import sleep
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -274,6 +277,44 @@ def test_chosen_ignored_files_come_along_and_are_in_no_snapshot(
     assert not (agent / "node_modules/pkg/x.tmp").exists()
     with Repository.open(agent) as linked:
         assert linked.worktree.commit("nothing new").snapshot == first
+
+
+def can_share(directory: Path) -> bool:
+    """Whether the file system shares contents: XFS and btrfs do."""
+    made = [directory / name for name in ("shared-from", "shared-to")]
+    made[0].write_bytes(b"x" * 4096)
+    command = ["cp", "--reflink=always", *map(str, made)]
+    done = subprocess.run(command, check=False, capture_output=True)
+    for path in made:
+        path.unlink(missing_ok=True)
+    return done.returncode == 0
+
+
+def test_contents_are_shared_where_the_file_system_can_and_are_each_ones_own(
+    repo: Repository, place: Path, agent: Path, tmp_path: Path
+) -> None:
+    large = random.Random(1).randbytes(3 << 20)
+    (place / "large").write_bytes(large)
+    (place / ".env").write_bytes(large)
+    repo.worktree.commit("large")
+    # Longer than a tick of the clock: the index vouches for no file that may have changed since.
+    sleep(0.05)
+    repo.worktree.commit("not racy")
+    added = repo.add_worktree(agent, "attempt")
+    # Five tracked files, and one that comes along.
+    assert added.shared == (6 if can_share(tmp_path) else 0)
+    for name in ("large", ".env"):
+        assert (agent / name).read_bytes() == large
+        with (agent / name).open("r+b") as file:
+            file.write(b"written here")
+        assert (place / name).read_bytes() == large
+    with (place / "large").open("r+b") as file:
+        file.seek(1 << 20)
+        file.write(b"written there")
+    assert (agent / "large").read_bytes() == b"written here" + large[12:]
+    with Repository.open(agent) as linked:
+        assert [change.path for change in linked.worktree.status().diff.changed] == ["large"]
+    assert [change.path for change in repo.worktree.status().diff.changed] == ["large"]
 
 
 def test_what_the_branch_does_not_ignore_does_not_come_along(
