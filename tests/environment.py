@@ -15,6 +15,6 @@ def is_running(number: int) -> bool:
     """Whether a process has not ended; one that has may wait for its parent to notice."""
     try:
         fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
     return fields[0] != "Z"
