@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from time import monotonic, sleep
+
+LIMIT_S = 120
 
 
 def unmeasured() -> dict[str, str]:
@@ -18,3 +22,11 @@ def is_running(number: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return fields[0] != "Z"
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Waits for something that another process does."""
+    end = monotonic() + LIMIT_S
+    while not condition():
+        assert monotonic() < end
+        sleep(0.01)

@@ -7,30 +7,19 @@ import mmap
 import shutil
 import sys
 from pathlib import Path
-from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from environment import is_running
+from environment import LIMIT_S, is_running, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cli.conftest import Process
 
-LIMIT_S = 120
 DIRECTORIES = 10
 FILES = 600
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux'")
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = monotonic() + LIMIT_S
-    while not condition():
-        assert monotonic() < end
-        sleep(0.02)
 
 
 @pytest.mark.slow

@@ -8,30 +8,22 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from time import monotonic, sleep, time
+from time import sleep, time
 
 import pytest
 
-from environment import is_running
+from environment import is_running, until
 from helios import Repository, Worktree, errors
 from helios._core import Monitor
 from helios.repository import claim, monitor
 from helios.repository import worktree as worktree_module
 from worktree.asked import differing, is_asked
 
-LIMIT_S = 120
 EDITOR = Path(__file__).with_name("editor.py")
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux'")
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = monotonic() + LIMIT_S
-    while not condition():
-        assert monotonic() < end
-        sleep(0.01)
 
 
 def state(place: Path) -> Path:
