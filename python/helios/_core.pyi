@@ -265,6 +265,7 @@ class Worktree:
         metadata: dict[str, bytes | str] | None,
         allow_empty: bool,
         command: str,
+        notes: list[str] = ...,
         merged: str | None = None,
         scan: bool = False,
     ) -> tuple[Snapshot, list[_Warned]]: ...

@@ -69,10 +69,15 @@ impl Shared {
         actor.into_bytes()
     }
 
-    /// The command for the operation log.
-    pub fn command(&self, name: &str) -> Vec<u8> {
+    /// The command for the operation log, and notes, a line each.
+    pub fn command(&self, name: &str, notes: &[String]) -> Vec<u8> {
         let command = if self.command.is_empty() { name } else { &self.command };
-        command.as_bytes().to_vec()
+        let mut command = command.as_bytes().to_vec();
+        for note in notes {
+            command.push(b'\n');
+            command.extend_from_slice(note.as_bytes());
+        }
+        command
     }
 
     /// The snapshot that a `Snapshot` or a string names.
@@ -281,11 +286,6 @@ impl Engine {
         worktree: Option<&str>,
     ) -> PyResult<String> {
         let id = |text: Option<String>| text.map(|text| parse_id(&text)).transpose();
-        let mut command = self.shared.command(command);
-        for note in notes {
-            command.push(b'\n');
-            command.extend_from_slice(note.as_bytes());
-        }
         let changes: Result<Vec<RefChange>, Failure> = changes
             .into_iter()
             .map(|(name, old, new)| {
@@ -295,7 +295,7 @@ impl Engine {
         let operation = Operation {
             time_us: now_us(),
             actor: self.shared.actor(worktree),
-            command,
+            command: self.shared.command(command, &notes),
             changes: changes?,
         };
         Ok(self.core().operate(operation).map_err(Failure::from)?)
@@ -560,7 +560,7 @@ impl Engine {
         Collection::begin(py, &self.shared.engine, memory_bytes, scratch)
     }
 
-    /// An operation's time in microseconds, and all values that its refs had before and after.
+    /// An operation's time in microseconds, and all snapshots that it names.
     #[staticmethod]
     fn operation_values<'py>(
         py: Python<'py>,
@@ -568,8 +568,7 @@ impl Engine {
     ) -> PyResult<(i64, Vec<Bound<'py, PyBytes>>)> {
         let operation = helios_core::journal::frame::Operation::decode(operation);
         let operation = operation.map_err(Failure::from)?;
-        let values = operation.changes.iter().flat_map(|change| [change.old, change.new]);
-        let values = values.flatten().map(|id| PyBytes::new(py, id.as_bytes()));
+        let values = operation.snapshots().map(|id| PyBytes::new(py, id.as_bytes()));
         Ok((operation.time_us, values.collect()))
     }
 

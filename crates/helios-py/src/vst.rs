@@ -199,7 +199,7 @@ impl Vst {
             time_us,
             allow_empty,
             actor: self.shared.actor(None),
-            command: self.shared.command("commit"),
+            command: self.shared.command("commit", &[]),
             ..CommitOptions::default()
         };
         if let Some(metadata) = metadata {

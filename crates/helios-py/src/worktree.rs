@@ -113,10 +113,10 @@ impl Worktree {
 
     /// Commits the disk to a branch, which must be at `base`, or to none; the snapshot and
     /// warnings. What was `merged` is a further parent. To `scan` is to look at everything, also
-    /// where a watch knows what has changed.
+    /// where a watch knows what has changed. `notes` are lines about the operation.
     #[pyo3(signature = (
-        branch, base, message, *, author, metadata, allow_empty, command, merged = None,
-        scan = false
+        branch, base, message, *, author, metadata, allow_empty, command, notes = Vec::new(),
+        merged = None, scan = false
     ))]
     #[allow(clippy::too_many_arguments)]
     fn commit<'py>(
@@ -129,6 +129,7 @@ impl Worktree {
         metadata: Option<&Bound<'py, PyDict>>,
         allow_empty: bool,
         command: &str,
+        notes: Vec<String>,
         merged: Option<&str>,
         scan: bool,
     ) -> PyResult<(Snapshot, Vec<Warned<'py>>)> {
@@ -140,7 +141,7 @@ impl Worktree {
             author: author.map_or_else(|| self.shared.author.clone(), |name| name.0.into()),
             allow_empty,
             actor: self.shared.actor(self.name.as_deref()),
-            command: self.shared.command(command),
+            command: self.shared.command(command, &notes),
             ..CommitOptions::default()
         };
         if let Some(metadata) = metadata {

@@ -82,8 +82,10 @@ def merge(
         # It only says what the disk is to be; the branch has what was on disk.
         marked = found.vst(markers=True).commit(command)
         moves = _moves(branch, base, ours)
-        done = worktree.carry_out(held, marked, disk, command, head=(branch, ours), moves=moves)
-        worktree.follow(branch, ours, theirs.id)
+        head = (branch, ours)
+        done = worktree.carry_out(
+            held, marked, disk, command, head=head, moves=moves, merging=theirs.id
+        )
         return Merged(branch, found, None, disk, done[0], done[1], warned + done[2])
     snapshot = found.commit(message or f"merge {name} into {branch}", author=author)
     moves = _moves(branch, base, snapshot.id)

@@ -59,6 +59,21 @@ class Head(Result):
         return " ".join(["head", self.worktree, *(field or NOTHING for field in fields)])
 
 
+class Merging(Result):
+    """What a person merges by hand in a worktree: a snapshot or None, old and new."""
+
+    __slots__ = ("new", "old", "worktree")
+
+    def __init__(self, worktree: str, old: str | None, new: str | None) -> None:
+        self.worktree = worktree
+        self.old = old
+        self.new = new
+
+    def line(self) -> str:
+        """As it stands in an operation."""
+        return " ".join(["merging", self.worktree, self.old or NOTHING, self.new or NOTHING])
+
+
 class Operation(Result):
     """One change of the repository's refs.
 
@@ -72,6 +87,7 @@ class Operation(Result):
         "command",
         "head",
         "id",
+        "merging",
         "of",
         "process",
         "time_us",
@@ -90,12 +106,15 @@ class Operation(Result):
         self.verb: str | None = None
         self.of: str | None = None
         self.head: Head | None = None
+        self.merging: Merging | None = None
         for note in notes:
             match note.split(" "):
                 case [verb, of] if verb in VERBS:
                     self.verb, self.of = verb, of
                 case ["head", name, old, old_base, new, new_base]:
                     self.head = Head(name, (old, _id(old_base)), (new, _id(new_base)))
+                case ["merging", name, old, new]:
+                    self.merging = Merging(name, _id(old), _id(new))
                 case _:
                     # A later release may have more to say.
                     pass

@@ -55,11 +55,12 @@ class Undone(Result):
 class _Plan:
     """What is to become of refs, of the disk, and of the worktree's note of where it is."""
 
-    def __init__(self, head: tuple[str, str | None] | None) -> None:
+    def __init__(self, head: tuple[str, str | None] | None, merging: str | None) -> None:
         # By name: what the ref is now, and what it is to be.
         self.changes: dict[str, tuple[str | None, str | None]] = {}
         self.disk: str | None = None
         self.head = head
+        self.merging = merging
 
 
 class History:
@@ -181,7 +182,9 @@ class History:
         return self._perform(plan, target, "restore")
 
     def _begin(self) -> _Plan:
-        return _Plan(None if self._worktree is None else self._worktree.head())
+        if self._worktree is None:
+            return _Plan(None, None)
+        return _Plan(self._worktree.head(), self._worktree.merging)
 
     def _require_here(self, operation: Operation, name: str) -> None:
         if self._worktree is None or name != self._worktree.name:
@@ -204,6 +207,8 @@ class History:
         if plan.head and mine and head and head.worktree == mine.name:
             same_base = head.old[1] == head.new[1]
             plan.head = (head.old[0], plan.head[1] if same_base else head.old[1])
+        if mine and operation.merging and operation.merging.worktree == mine.name:
+            plan.merging = operation.merging.old
         for change in operation.changes:
             if change.name.startswith((BRANCHES, TAGS)):
                 expected = plan.changes.get(change.name)
@@ -228,18 +233,18 @@ class History:
                 return Undone(
                     self._engine.operate(changes, command, notes=notes, worktree=None), of
                 )
-            if plan.head is None or (
-                not changes and plan.disk is None and plan.head == worktree.head()
-            ):
+            is_there = (plan.head, plan.merging) == (worktree.head(), worktree.merging)
+            if plan.head is None or (not changes and plan.disk is None and is_there):
                 return Undone(None, of)
             worktree.require_branches_of_others(
                 [name for name, _, new in changes if new is None and name.startswith(BRANCHES)]
             )
             if plan.disk is None:
-                return Undone(worktree.record(changes, command, notes, plan.head), of)
+                done = worktree.record(changes, command, notes, plan.head, plan.merging)
+                return Undone(done, of)
             held, safety, warned = worktree.hold(command)
             changes.append((worktree.reference, held, plan.disk))
-            done = worktree.record(changes, command, notes, plan.head)
+            done = worktree.record(changes, command, notes, plan.head, plan.merging)
         except errors.BranchMoved as error:
             # Another process was faster by a moment.
             raise self._moved(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from helios import errors
-from helios.repository.operation import BRANCHES, WORKTREES, Head, require_free
+from helios.repository.operation import BRANCHES, WORKTREES, Head, Merging, require_free
 from helios.repository.result import Result
 from helios.repository.turn import Turn
 
@@ -25,6 +25,8 @@ MONITORED_MIN = 5_000
 """A look at fewer files and directories costs less than a process that makes it needless."""
 SETTLE_S = 0.5
 WAIT_S_MAX = 5.0
+AS_BEFORE = ""
+"""Says that what is merged by hand, if anything, stays what it is."""
 
 
 class PathWarning(tuple[str, str]):
@@ -170,7 +172,7 @@ class Worktree:
 
     def _settle(self) -> None:
         if os.path.exists(self._path("next")):
-            self.follow(*self._head())
+            self.follow(*self._head(), self.merging)
             self._forget_next()
 
     def head(self) -> tuple[str, str | None]:
@@ -180,19 +182,23 @@ class Worktree:
 
     def _head(self) -> tuple[str, str | None]:
         """The branch, and the id of the snapshot that the disk came from."""
-        noted = read_head(self._place)
+        return self._standing()[:2]
+
+    def _standing(self) -> tuple[str, str | None, str | None]:
+        """As `_head`, and the id of the snapshot that a person is merging."""
+        noted = (*read_head(self._place), self._noted_merging())
         coming = _note(self._place, "next")
         if coming is None:
             return noted
         # An operation was about to put the worktree elsewhere. If it is in the log, it did.
-        branch, base, before = coming
+        branch, base, before, merging = coming
         there = (branch, base or None)
         for operation in self._repository.operations():
             if operation.id == before:
                 break
             head = operation.head
             if head is not None and head.worktree == self.name and head.new == there:
-                return there
+                return (*there, merging or None)
         return noted
 
     def _path(self, name: str) -> str:
@@ -266,6 +272,11 @@ class Worktree:
     @property
     def merging(self) -> str | None:
         """The id of the snapshot that a person is merging by hand; the next commit concludes it."""
+        branch, noted, merging = self._standing()
+        # A commit that died before it was noted here has concluded it.
+        return merging if merging and self._base(branch, noted) == noted else None
+
+    def _noted_merging(self) -> str | None:
         note = _note(self._place, "head")
         return (note and note[2]) or None
 
@@ -283,30 +294,38 @@ class Worktree:
         command: str,
         notes: Iterable[str] = (),
         head: tuple[str, str | None] | None = None,
+        merging: str | None = AS_BEFORE,
     ) -> str:
-        """Changes refs, and puts the worktree elsewhere (`head`), in one operation; gives its id.
+        """Changes refs, and puts the worktree elsewhere (`head`, and what a person is `merging`),
+        in one operation; gives its id.
 
         Refs and the note of where the worktree is cannot be changed in one step. So what the note
         will be is written down first, and counts once the operation is in the log.
         """
-        now = self._head()
-        if head is None or head == now:
+        now, merged = self._head(), self.merging
+        head = head or now
+        merging = merged if merging == AS_BEFORE else merging
+        if (head, merging) == (now, merged):
             return self._engine.operate(changes, command, notes=[*notes], worktree=self.name)
         if head[0] != now[0]:
             from helios.repository.worktrees import require_unfollowed
 
             require_unfollowed(self._place.repository, head[0], self.name)
         last = next(iter(self._repository.operations()), None)
-        self._write_note("next", head[0], head[1] or "", "" if last is None else last.id)
-        lines = [*notes, Head(self.name, now, head).line()]
+        before = "" if last is None else last.id
+        self._write_note("next", head[0], head[1] or "", before, *([merging] if merging else []))
+        lines = [*notes, Head(self.name, now, head).line(), *self._merging_note(merged, merging)]
         try:
             done = self._engine.operate(changes, command, notes=lines, worktree=self.name)
         except errors.Conflict:
             self._forget_next()
             raise
-        self.follow(*head)
+        self.follow(*head, merging)
         self._forget_next()
         return done
+
+    def _merging_note(self, old: str | None, new: str | None) -> list[str]:
+        return [] if old == new else [Merging(self.name, old, new).line()]
 
     def status(self) -> Status:
         """How the disk differs from the snapshot that it came from."""
@@ -345,7 +364,7 @@ class Worktree:
         `merge` with markers it concludes the merge: the snapshot has both parents.
         """
         with self.turn():
-            return self._commit(message, author, metadata, allow_empty, "commit", self.merging)
+            return self._commit(message, author, metadata, allow_empty, "commit", concludes=True)
 
     def _commit(
         self,
@@ -354,10 +373,12 @@ class Worktree:
         metadata: Mapping[str, bytes | str] | None,
         allow_empty: bool,
         command: str,
-        merging: str | None = None,
+        concludes: bool = False,
     ) -> Committed:
-        branch, noted = self._head()
+        """Ends what a person is merging by hand: as both, if it `concludes` that."""
+        branch, noted, merging = self._standing()
         base = self._base(branch, noted)
+        merging = merging if base == noted else None
         snapshot, warnings = self._core.commit(
             branch,
             base,
@@ -366,7 +387,8 @@ class Worktree:
             metadata=None if metadata is None else dict(metadata),
             allow_empty=allow_empty,
             command=command,
-            merged=merging,
+            notes=self._merging_note(merging, None),
+            merged=merging if concludes else None,
         )
         if snapshot.id != noted:
             self.follow(branch, snapshot.id)
@@ -505,7 +527,8 @@ class Worktree:
                 return restore_merged(self._engine, self, target, base, chosen)
             command = f"restore {target.id[:12]}"
             held, safety, warned = self._secure(command)
-            done = self.carry_out(held, target, safety, command, paths=chosen)
+            merging = None if chosen is None else AS_BEFORE
+            done = self.carry_out(held, target, safety, command, paths=chosen, merging=merging)
         return Restored(target, safety, done[0], done[1], warned + done[2])
 
     def merge(
@@ -542,10 +565,11 @@ class Worktree:
         paths: list[bytes] | None = None,
         head: tuple[str, str | None] | None = None,
         moves: Iterable[tuple[str, str | None, str | None]] = (),
+        merging: str | None = AS_BEFORE,
     ) -> tuple[list[str], list[str], list[PathWarning]]:
         """Brings the disk from the snapshot that it holds to another, and records that as one
-        operation, with the `moves` of refs and the worktree's new `head`: paths written, paths
-        deleted, warnings.
+        operation, with the `moves` of refs, the worktree's new `head` and what is `merging`: paths
+        written, paths deleted, warnings.
 
         If a ref has moved meanwhile the disk goes back, and `BranchMoved` is raised.
         """
@@ -556,7 +580,7 @@ class Worktree:
             self._record_disk(held, target, self._core.tree(), command)
             raise
         try:
-            self._record_disk(held, target, tree, command, head, moves)
+            self._record_disk(held, target, tree, command, head, moves, merging)
         except errors.Conflict:
             self._bring(held.id, None, safety)
             raise
@@ -570,6 +594,7 @@ class Worktree:
         command: str,
         head: tuple[str, str | None] | None = None,
         moves: Iterable[tuple[str, str | None, str | None]] = (),
+        merging: str | None = AS_BEFORE,
     ) -> None:
         """Records that the disk held one snapshot, was to be brought to another, and has `tree`
         now, which may be something in between."""
@@ -579,8 +604,9 @@ class Worktree:
             if tree != target.tree_id:
                 after = self._engine.store_snapshot(tree, [held.id], f"after {command}")
             changes.append((self.reference, held.id, after))
-        if changes or (head is not None and head != self._head()):
-            self.record(changes, command, head=head)
+        is_elsewhere = head is not None and head != self._head()
+        if changes or is_elsewhere or merging not in (AS_BEFORE, self.merging):
+            self.record(changes, command, head=head, merging=merging)
 
     def bring(
         self, target: str, safety: Snapshot | None
@@ -643,13 +669,15 @@ class Worktree:
         command = f"switch -c {branch}" if create else f"switch {branch}"
         held, safety, warned = self._secure(command)
         if create:
-            self.record([(BRANCHES + branch, None, held.id)], command, head=(branch, held.id))
+            head = (branch, held.id)
+            self.record([(BRANCHES + branch, None, held.id)], command, head=head, merging=None)
             return Switched(branch, held, safety, [], [], warned)
         target = self._engine.branch(branch)
         if target is None:
             return Switched(branch, None, safety, [], [], warned)
         snapshot = self._engine.snapshot(target)
-        done = self.carry_out(held, snapshot, safety, command, head=(branch, target))
+        head = (branch, target)
+        done = self.carry_out(held, snapshot, safety, command, head=head, merging=None)
         return Switched(branch, snapshot, safety, done[0], done[1], warned + done[2])
 
 
@@ -658,16 +686,16 @@ def read_head(place: Place) -> tuple[str, str | None]:
     note = _note(place, "head")
     if note is None and not place.is_main:
         raise errors.Refused(f"the worktree {place.root} has been removed")
-    branch, base, _ = note or ("", "", "")
+    branch, base, *_ = note or ("", "")
     return branch or DEFAULT_BRANCH, base or None
 
 
-def _note(place: Place, name: str) -> tuple[str, str, str] | None:
-    """Three lines of a note; those that are not there are empty. None if there is no note."""
+def _note(place: Place, name: str) -> tuple[str, str, str, str] | None:
+    """Four lines of a note; those that are not there are empty. None if there is no note."""
     path = os.path.join(place.state, name)
     try:
         with open(path, encoding="utf-8") as file:
-            first, second, third, *_ = [*file.read().split("\n"), "", ""]
+            first, second, third, fourth, *_ = [*file.read().split("\n"), "", "", ""]
     except FileNotFoundError:
         return None
     except UnicodeDecodeError as error:
@@ -676,7 +704,7 @@ def _note(place: Place, name: str) -> tuple[str, str, str] | None:
         ) from error
     except OSError as error:
         raise errors.StorageError(f"{path}: {error.strerror}", errno=error.errno) from error
-    return first, second, third
+    return first, second, third, fourth
 
 
 def _warnings(found: list[tuple[str, str]]) -> list[PathWarning]:

@@ -70,6 +70,19 @@ impl Operation {
             .collect::<Result<_>>()?;
         Ok(Operation { time_us: i64::from_le_bytes(time), actor, command, changes })
     }
+
+    /// What it names and must be there to revert it: values of refs before and after, and what is
+    /// merged by hand in a worktree before or after (docs/FORMAT.md, the note `merging`).
+    pub fn snapshots(&self) -> impl Iterator<Item = Id> + '_ {
+        let changes = self.changes.iter().filter(|change| !change.name.starts_with(b"dropped/"));
+        let values = changes.flat_map(|change| [change.old, change.new]).flatten();
+        let notes = self.command.split(|byte| *byte == b'\n').skip(1);
+        let merged = notes.filter(|note| note.starts_with(b"merging ")).flat_map(|note| {
+            let fields = note.split(|byte| *byte == b' ').skip(2);
+            fields.filter_map(|field| Id::from_hex(std::str::from_utf8(field).ok()?).ok())
+        });
+        values.chain(merged)
+    }
 }
 
 /// Calls `visit` with each ref that an encoded operation changes, and its new value; nothing is

@@ -10,7 +10,6 @@ pub mod retention;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::epoch::DROPPED_PREFIX;
 use super::progress::Phase;
 use super::Engine;
 use crate::error::{Error, Result};
@@ -554,16 +553,11 @@ impl Collection {
     }
 
     fn mark_operation(&mut self, operation: &Operation) -> Result<()> {
-        for change in &operation.changes {
-            if change.name.starts_with(DROPPED_PREFIX) {
-                continue;
-            }
-            for id in [change.old, change.new].into_iter().flatten() {
-                match self.engine.stored_snapshot(&id) {
-                    Ok(_) => self.mark_snapshot(id)?,
-                    Err(Error::ObjectNotFound { .. } | Error::NotASnapshot { .. }) => {}
-                    Err(error) => return Err(error),
-                }
+        for id in operation.snapshots() {
+            match self.engine.stored_snapshot(&id) {
+                Ok(_) => self.mark_snapshot(id)?,
+                Err(Error::ObjectNotFound { .. } | Error::NotASnapshot { .. }) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(())
