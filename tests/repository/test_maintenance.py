@@ -154,6 +154,32 @@ def test_large_files_and_long_chains_of_changes_come_back(repo: Repository) -> N
     assert forms["splice"]
 
 
+def test_content_that_comes_back_is_read_beside_what_was_moved_meanwhile(
+    repo: Repository, place: Path
+) -> None:
+    """Each version is written as the other one, edited. The whole one is where only a new view of
+    L2 shows it."""
+    chance = random.Random(1)
+    lines = [chance.randbytes(40).hex() for _ in range(100)]
+    first, second = "\n".join(lines), "\n".join(["edited", *lines[1:]])
+
+    def commit(text: str) -> None:
+        with repo.vst() as vst:
+            vst["text"] = text
+
+    commit("something else")
+    repo.maintenance()
+    with Repository.open(place, cache_bytes=0) as reader:
+        assert reader.read("main", "text") == b"something else"
+        commit(first)
+        commit(second)
+        assert reader.branch("main") == repo.branch("main")
+        repo.maintenance()
+        commit(first)
+        commit(second)
+        assert reader.read("main", "text").decode() == second
+
+
 def test_a_run_that_is_killed_is_repeated_by_the_next(repo: Repository, place: Path) -> None:
     chance = random.Random(3)
     vst = repo.vst()

@@ -99,7 +99,14 @@ impl Engine {
     /// files cost a few calls.
     pub fn objects(&self, ids: &[Id]) -> Result<Vec<Object>> {
         match self.objects_as_recorded(ids) {
-            Err(error) if error.is_damage() => ids.iter().map(|id| self.recovered(id)).collect(),
+            Err(error) if error.is_damage() => {
+                // What looks like it may be a view of L2 that is older than the journal's: then
+                // the first record of an object is not there yet, and later ones meet themselves.
+                match self.look_again() {
+                    Err(error) if !error.is_damage() => Err(error),
+                    _ => ids.iter().map(|id| self.recovered(id)).collect(),
+                }
+            }
             outcome => outcome,
         }
     }
