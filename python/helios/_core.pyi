@@ -312,7 +312,7 @@ class Verification:
         self, batch: list[tuple[bytes, bytes]], large: list[tuple[bytes, int]]
     ) -> list[bytes]: ...
     def finish(
-        self, roots: list[str]
+        self, roots: list[str], undoable: OperationLog
     ) -> tuple[
         list[tuple[str, str, str | None, str | None, bool, str]],
         int,
@@ -327,6 +327,7 @@ class Verification:
     def effects(
         self,
         roots: list[tuple[bytes, str]],
+        undoable: OperationLog,
         damaged: list[list[str]],
     ) -> list[list[tuple[bytes, int, str, bytes | None]]]: ...
     def copy(self, id: str, sink: Callable[[bytes, bytes], None]) -> None: ...
@@ -343,6 +344,25 @@ class Verification:
     def copy_file(path: str, id: str, sink: Callable[[bytes, bytes], None]) -> bool: ...
     @staticmethod
     def paths_in_index(index: str, wanted: list[str]) -> list[tuple[str, bytes]]: ...
+
+@final
+class OperationLog:
+    """One reading of the operation log, newest first."""
+
+    def __init__(self, engine: Engine, undoable_since_us: int) -> None: ...
+    def stored(self, page: list[tuple[tuple[int, int], bytes]]) -> None: ...
+    def finish(
+        self,
+    ) -> list[
+        tuple[
+            str,
+            tuple[int, int, str],
+            tuple[int, int, str] | None,
+            str | None,
+            list[bytes],
+            tuple[str | None, str | None],
+        ]
+    ]: ...
 
 @final
 class Engine:

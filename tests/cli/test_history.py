@@ -12,6 +12,7 @@ from helios import Repository
 from helios.cli.quoting import COMMAND_LEN_MAX, command_line
 from helios.cli.references import LISTED_MAX
 from helios.repository import Graph
+from helios.store.rocksdb import RocksStore
 
 if TYPE_CHECKING:
     from cli.conftest import Process, Run
@@ -209,3 +210,40 @@ def test_names_are_looked_up_in_order(project: Path, run: Run) -> None:
         assert tagged.changes[0].name == "tags/both"
         for name in ("a b", "-x", "x..y", "@", "", "\udcff"):
             assert run("tag", "--", name).code == 2
+
+
+def test_verify_names_the_operations_that_damage_keeps_from_being_undone(
+    project: Path, run: Run
+) -> None:
+    for text in ("1", "2", "3"):
+        (project / "a").write_text(text)
+        run("commit", "-m", text)
+    run("maintenance")
+    operations = run("op", "log", "--json").json["operations"]
+    with RocksStore.open(project / ".helios" / "l2", writable=True) as store:
+        positions = [position for position, _ in store.operations()]
+        store.delete_operations(positions[1:2])
+    told = run("verify")
+    assert told.code == 1
+    newest, oldest = operations[0]["operation_id"][:12], operations[2]["operation_id"][:12]
+    assert told.out.startswith(f"operation: operation {newest} (segment ")
+    assert f"the one before it, {oldest}, left it at" in told.out
+    assert "  affects branch main: " in told.out
+    assert run("verify", "--repair").code == 1, "it is not made again"
+
+
+def test_verify_names_the_undo_that_a_damaged_snapshot_is_for(project: Path, run: Run) -> None:
+    (project / "a").write_text("1")
+    run("commit")
+    run("switch", "-c", "side")
+    (project / "a").write_text("2")
+    side = run("commit", "--json").json["snapshot_id"]
+    run("switch", "main")
+    run("branch", "-d", "side")
+    run("maintenance")
+    with RocksStore.open(project / ".helios" / "l2", writable=True) as store:
+        store.replace_records([(bytes.fromhex(side), b"\x03\x00\x00\x01x")])
+    deleted = run("op", "log", "--json").json["operations"][0]["operation_id"]
+    told = run("verify")
+    assert told.code == 1
+    assert f"  affects undo of operation {deleted[:12]}: {side[:12]}\n" in told.out

@@ -131,6 +131,11 @@ def test_unreachable_damage_is_said_to_be_so(full: Repository, place: Path) -> N
     full.maintenance()
     full.delete_branch("other")
     spoil(place, flip_last, only)
+    # Undo may still need it; without that, nobody does.
+    deleted = next(full.operations()).id
+    [damage] = full.verify().damage
+    assert [effect.reference for effect in damage.effects] == [f"operations/{deleted}"]
+    (place / ".helios" / "config").write_text('[retention]\nundo = "0s"\n')
     [damage] = full.verify().damage
     assert (damage.id, damage.effects) == (only, [])
 

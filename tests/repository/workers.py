@@ -130,6 +130,66 @@ def maintain_beside(directory: str) -> None:
     say(str(moved))
 
 
+def do_everything(directory: str, outside: str, seed: str, steps: str) -> None:
+    """Does whatever makes operations, at random, in the worktree and beside it.
+
+    Others are in its way; nothing may be damaged for it.
+    """
+    chance = random.Random(int(seed))
+    file = Path(directory, f"file-{seed}")
+    with Repository.open(directory) as repo:
+        own = f"own-{seed}"
+
+        def edit() -> None:
+            file.write_bytes(b"%d\n" % chance.randrange(100))
+
+        def commit_vst() -> None:
+            vst = repo.vst().fork(own) if repo.branch(own) is None else repo.vst(own)
+            vst["count"] = b"%d" % chance.randrange(1000)
+            vst.commit(on_conflict="retry")
+
+        def commit_main() -> None:
+            with repo.vst("main") as main:
+                main[f"beside-{seed}"] = b"%d" % chance.randrange(1000)
+
+        def add_and_remove() -> None:
+            root = f"{outside}/tree-{seed}"
+            repo.add_worktree(root, f"tree-{chance.randrange(99)}")
+            repo.remove_worktree(root)
+
+        name = f"side-{chance.randrange(3)}"
+        actions = (
+            edit,
+            commit_vst,
+            commit_main,
+            add_and_remove,
+            repo.worktree.commit,
+            lambda: repo.restore(chance.choice(list(repo.log("main", 5)))),
+            lambda: repo.worktree.switch(chance.choice(list(repo.branches()))),
+            lambda: repo.worktree.switch("main"),
+            lambda: repo.worktree.merge(f"own-{chance.randrange(4)}", markers=True),
+            lambda: repo.create_branch(name),
+            lambda: repo.delete_branch(name),
+            lambda: repo.rename_branch(name, f"{name}-renamed"),
+            lambda: repo.create_tag(f"tag-{chance.randrange(3)}", force=True),
+            lambda: repo.delete_tag(f"tag-{chance.randrange(3)}"),
+            repo.undo,
+            repo.undo,
+            repo.redo,
+            lambda: repo.undo(chance.choice(list(repo.operations(10))).id),
+            lambda: repo.restore_operation(chance.choice(list(repo.operations(10))).id),
+            lambda: repo.maintenance(wait_s=0),
+            lambda: repo.gc(wait_s=0),
+        )
+        for _ in range(int(steps)):
+            try:
+                chance.choice(actions)()
+            except errors.Corruption:
+                raise
+            except errors.HeliosError as error:
+                say(f"{type(error).__name__}: {error}", sys.stderr)
+
+
 def lives(directory: str, acknowledged: str) -> None:
     """At each line of input forks a process that commits until it is killed; says its number.
 

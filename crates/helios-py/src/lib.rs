@@ -15,6 +15,7 @@ mod errors;
 mod gc;
 mod git;
 mod graph;
+mod log;
 mod maintenance;
 mod merge;
 mod snapshot;
@@ -48,6 +49,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<snapshot::Snapshot>()?;
     module.add_class::<snapshot::CommitStats>()?;
     module.add_class::<verify::Verification>()?;
+    module.add_class::<log::OperationLog>()?;
     module.add_class::<diff::Diff>()?;
     module.add_class::<diff::Change>()?;
     module.add_class::<diff::Rename>()?;

@@ -19,6 +19,7 @@ use pyo3::types::PyBytes;
 use crate::convert::parse_id;
 use crate::engine::Engine;
 use crate::errors::{from_python, Failure};
+use crate::log::OperationLog;
 
 /// Id, problem, place, the other object, whether it can be read all the same, reason.
 type Found = (String, &'static str, Option<&'static str>, Option<String>, bool, String);
@@ -110,16 +111,20 @@ impl Verification {
 
     /// Compares all references, and looks again at what is amiss: findings, records, objects,
     /// bytes, damaged stretches of the journal, its torn tail, operations that do not decode, and
-    /// whether `synced` is ahead of the journal.
+    /// whether `synced` is ahead of the journal. What undo may need is to be there as `roots` are.
     #[allow(clippy::type_complexity)]
     fn finish(
         &self,
         py: Python<'_>,
         roots: Vec<String>,
+        undoable: &OperationLog,
     ) -> PyResult<(Vec<Found>, u64, u64, u64, Vec<Stretch>, Option<Stretch>, Vec<(u64, u64)>, bool)>
     {
         let roots = parse_ids(&roots)?;
-        let done = py.detach(|| self.verifier.lock().finish(&roots).map_err(Failure::from));
+        let done = py.detach(|| {
+            let log = undoable.log.lock();
+            self.verifier.lock().finish(&roots, log.undoable()).map_err(Failure::from)
+        });
         self.engine.progress().begin(Phase::Idle, 0);
         let done = done?;
         Ok((
@@ -141,10 +146,12 @@ impl Verification {
     }
 
     /// For each damage, given as the objects that cannot be had because of it, what it affects.
+    /// What no root reaches counts for the operations whose undo needs it.
     fn effects<'py>(
         &self,
         py: Python<'py>,
         roots: Vec<(Vec<u8>, String)>,
+        undoable: &OperationLog,
         damaged: Vec<Vec<String>>,
     ) -> PyResult<Vec<Vec<Effect<'py>>>> {
         let mut heads = Vec::with_capacity(roots.len());
@@ -152,7 +159,10 @@ impl Verification {
             heads.push((name, parse_id(&id)?));
         }
         let damaged = damaged.iter().map(|ids| parse_ids(ids)).collect::<Result<Vec<_>, _>>()?;
-        let effects = py.detach(|| reach::effects(&self.engine, &heads, &damaged));
+        let effects = py.detach(|| {
+            let log = undoable.log.lock();
+            reach::effects(&self.engine, &heads, log.undoable(), &damaged)
+        });
         let convert = |effect: reach::Effect| {
             let path = effect.path.map(|path| PyBytes::new(py, &path));
             let name = PyBytes::new(py, &effect.reference);

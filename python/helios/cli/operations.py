@@ -50,7 +50,7 @@ def lines(operations: Iterable[Operation], paint: Paint) -> Iterator[str]:
         yield f"{paint(short(operation.id), 'id')}  {when}  {paint(who, 'dim')}"
         yield f"    {printable(operation.command)}"
         if operation.verb is not None:
-            yield f"    {operation.verb} of {short(operation.of or '')}"
+            yield f"    {operation.verb}" + (f" of {short(operation.of)}" if operation.of else "")
         for change in operation.changes[:SHOWN_CHANGES_MAX]:
             yield f"      {_change(change.name, change.old, change.new)}"
         more = len(operation.changes) - SHOWN_CHANGES_MAX

@@ -152,10 +152,11 @@ class Gc:
         gc.mark(quota)
         self._sort(gc, counts_only=False)
         self._store.flush()
-        if gc.publish(self._worktrees.indexes):
-            self._delete(gc)
+        # First, so that what the operations of the log name is there even if gc is killed.
         self._store.delete_operations(old_operations)
         self._store.flush()
+        if gc.publish(self._worktrees.indexes):
+            self._delete(gc)
         if self._has_slack():
             self._engine.begin_phase("compacting", 0)
             self._store.compact()
@@ -215,11 +216,25 @@ class Gc:
         return old
 
     def _keep_for_undo(self, gc: Collection, rules: Rules) -> list[tuple[int, int]]:
+        """Keeps what undo may need; the positions of the operations before that, oldest last.
+
+        The log is cut once, at its oldest end, wherever clocks have been: `verify` tells a hole in
+        it for a loss.
+        """
         since_us = self._now_us - 1_000_000 * self._config.retention.undo_s
+        oldest_kept = None
+        is_young = True
+        for position, operation in self._store.operations():
+            made_us, _ = self._engine.operation_values(operation)
+            if made_us <= self._now_us:
+                # One of the future, made when the clock was wrong, is as old as what came next.
+                is_young = made_us >= since_us
+            if is_young:
+                oldest_kept = position
         old = []
         for position, operation in self._store.operations():
-            made_us, values = self._engine.operation_values(operation)
-            if made_us >= since_us:
+            if oldest_kept is not None and position >= oldest_kept:
+                _, values = self._engine.operation_values(operation)
                 gc.keep_if_there(values, rules)
             else:
                 old.append(position)

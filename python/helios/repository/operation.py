@@ -26,6 +26,8 @@ ID_DIGITS = 16
 PREFIX_DIGITS_MIN = 4
 VERBS = ("undo", "redo", "revert", "restore")
 """What an operation may do to another. `revert` is the undoing of one out of its turn."""
+REPAIR = "repair"
+"""Says that an operation makes refs and log agree. Undo and redo pass over it."""
 NOTHING = "-"
 """Stands for a snapshot that is not there."""
 
@@ -79,7 +81,7 @@ class Operation(Result):
 
     `user` is who did it, `process` its number, `worktree` where; the last two are None where they
     are not known. `verb` and `of` say what it did to which operation: `undo`, `redo`, `revert` or
-    `restore`; else both are None.
+    `restore`; else both are None. `repair` is done to none: it makes refs and log agree.
     """
 
     __slots__ = (
@@ -111,6 +113,8 @@ class Operation(Result):
             match note.split(" "):
                 case [verb, of] if verb in VERBS:
                     self.verb, self.of = verb, of
+                case ["repair"]:
+                    self.verb = REPAIR
                 case ["head", name, old, old_base, new, new_base]:
                     self.head = Head(name, (old, _id(old_base)), (new, _id(new_base)))
                 case ["merging", name, old, new]:

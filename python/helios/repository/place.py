@@ -57,6 +57,10 @@ class Place:
         """The root of the repository's main worktree."""
         return os.path.dirname(self.repository)
 
+    def is_known(self) -> bool:
+        """Whether the repository has a worktree of this name."""
+        return self.is_main or bool(roots(self))
+
     def is_linked(self) -> bool:
         """Whether the root names this place. It does not if it is gone, or another one by now."""
         if self.is_main:

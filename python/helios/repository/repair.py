@@ -13,12 +13,14 @@ Whatever writes L2 holds the lock of its writer. Commits go on in the journal me
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 from helios import errors
 from helios._core import Engine, Verification
 from helios.repository import maintenance
-from helios.repository.operation import BRANCHES
+from helios.repository.operation import BRANCHES, REPAIR, WORKTREES
+from helios.repository.operation_log import SHOWN_DIGITS, astray
+from helios.repository.turn import Turn
 from helios.repository.verify import SYNCED, Opened, Pass, open_engine
 from helios.repository.worktree import read_head
 from helios.store.base import form_of
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from helios.repository.verify import Damage, Verified
     from helios.store import Store
 
+COMMAND = "verify --repair"
 REBUILT = "l2.rebuilt"
 ASIDE = "l2.damaged"
 NOTE = ".manifest"
@@ -45,10 +48,11 @@ def repair(
     places: list[Place],
     source: str | None,
     show: Callable[[Engine | None], None],
-) -> int:
+) -> tuple[int, list[str]]:
     """Repairs what can be repaired of the repository `directory`, also from the one of `source`.
 
-    How many objects were restored. Raises `NotARepository` if `source` is none, or the same.
+    How many objects were restored, and what became of refs. Raises `NotARepository` if `source` is
+    none, or the same.
     """
     if source is not None and (
         not os.path.exists(os.path.join(source, "format")) or os.path.samefile(source, directory)
@@ -81,7 +85,7 @@ def repair(
     if any(damage.place == SYNCED for damage in found.damage):
         # An empty one says nothing, and the next commit writes it anew.
         os.truncate(os.path.join(directory, SYNCED), 0)
-    return len(restored)
+    return len(restored), list(_mend_references(directory, places))
 
 
 def _reads_through(directory: str) -> bool:
@@ -264,7 +268,23 @@ def _restore_references(directory: str, places: list[Place], source: str | None)
                 changes: list[tuple[str, str | None, str | None]] = [
                     (BRANCHES + name, None, snapshot)
                 ]
-                engine.operate(changes, "verify --repair", notes=[], worktree=None)
+                engine.operate(changes, COMMAND, notes=[REPAIR], worktree=None)
+
+
+def _mend_references(directory: str, places: list[Place]) -> Iterator[str]:
+    """Makes refs and the operation log agree, by an operation that all writers see; tells each."""
+    states = {WORKTREES + place.name: place.state for place in places}
+    with Opened(directory) as opened:
+        for name, now, value in list(astray(opened.engine, opened.store)):
+            # The disk of a worktree has been changed since by whoever has its turn, or not at all.
+            with Turn(states[name]) if name in states else nullcontext():
+                old = value if name.startswith(WORKTREES) else now
+                with suppress(errors.Conflict):
+                    opened.engine.operate(
+                        [(name, old, value)], COMMAND, notes=[REPAIR], worktree=None
+                    )
+                    did = "stays" if now == value else "was put"
+                    yield f"{name} {did} at {value[:SHOWN_DIGITS]}, and the operation log says so"
 
 
 def _restore(

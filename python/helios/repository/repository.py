@@ -604,9 +604,10 @@ class Repository(Closing):
             return Pass(self._engine, self._store, []).run()
         found = [places.main_place(self._directory), *places.linked(self._directory)]
         at = None if source is None else os.path.join(_absolute(source), DIRECTORY)
-        restored = 0
+        restored: int = 0
+        notes: list[str] = []
         if repair:
-            restored = restore(self._directory, found, at, self._show_progress_of)
+            restored, notes = restore(self._directory, found, at, self._show_progress_of)
             self._engine.refresh()
             if self._store is not None:
                 self._store.refresh()
@@ -614,7 +615,7 @@ class Repository(Closing):
             with Opened(self._directory) as opened:
                 self._show_progress_of(opened.engine)
                 one = Pass(opened.engine, opened.store, found, opened.failure)
-                return one.run(restored)
+                return one.run(restored, notes)
         finally:
             self._show_progress_of(None)
 

@@ -12,7 +12,15 @@ knows the snapshot of what was on disk.
 from __future__ import annotations
 
 from helios import errors
-from helios.repository.operation import BRANCHES, TAGS, WORKTREES, Operation, find, operations
+from helios.repository.operation import (
+    BRANCHES,
+    REPAIR,
+    TAGS,
+    WORKTREES,
+    Operation,
+    find,
+    operations,
+)
 from helios.repository.result import Result
 
 TYPE_CHECKING = False
@@ -98,6 +106,11 @@ class History:
                 )
             return self._revert(last, "undo")
         chosen = find(name, self._engine, self._store)
+        if chosen.verb == REPAIR:
+            raise errors.Refused(
+                f"operation {_shown(chosen)} only made refs and log agree; "
+                "`branch NAME ID` names a snapshot that it tells of"
+            )
         is_last = last is not None and last.id == chosen.id
         return self._revert(chosen, "undo" if is_last else "revert")
 
@@ -120,7 +133,7 @@ class History:
             elif self._made_worktree(operation):
                 # What is before was done in another worktree that had this name.
                 return None
-            elif self._concerns(operation):
+            elif operation.verb != REPAIR and self._concerns(operation):
                 if operation.verb != verb:
                     return operation
                 behind = operation.of
@@ -198,6 +211,8 @@ class History:
         The disks of other worktrees stay as they are: they will find that their branch has moved.
         Refs that are neither branches nor tags are no person's, and stay, too.
         """
+        if operation.verb == REPAIR:
+            return
         mine = self._worktree
         head = operation.head
         if self._made_worktree(operation):

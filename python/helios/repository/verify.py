@@ -14,14 +14,16 @@ from itertools import chain
 from helios import errors
 from helios._core import Engine, Verification
 from helios.repository.account import user_at_host
+from helios.repository.operation_log import Reading, shown, undoable_since_us
 from helios.repository.result import Result
 from helios.repository.worktree import read_head
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Self
 
+    from helios.repository.operation_log import Flaw
     from helios.repository.place import Place
     from helios.store import Store
     from helios.store.base import Page
@@ -36,7 +38,10 @@ CACHE_BYTES = 64 << 20
 
 class Effect(Result):
     """What a damage affects: a ref, snapshots that it is the first to reach, the newest of them,
-    and the path in it (None: the snapshot itself or the root of its tree)."""
+    and the path in it (None: the snapshot itself or the root of its tree).
+
+    What no ref reaches counts for the operation whose undo needs it: `operations/` and its id.
+    """
 
     __slots__ = ("path", "reference", "snapshot", "snapshots")
 
@@ -134,10 +139,11 @@ class Pass:
         self._gaps: list[tuple[bytes, bytes | None, str]] = []
         self.verification: Verification
 
-    def run(self, restored: int = 0) -> Verified:
+    def run(self, restored: int = 0, notes: Iterable[str] = ()) -> Verified:
         from time import perf_counter
 
         start = perf_counter()
+        self._notes += notes
         expected = self._engine.journal_size()[1]
         if self._store is not None:
             # A figure for the progress alone.
@@ -147,17 +153,25 @@ class Pass:
         self.verification.journal()
         if self._store is not None:
             self._records(self._store)
-            self._operations(self._store)
             self._damage += derived_damage(self._store)
+        log = self._read_log()
         worktrees = list(self._worktrees())
         roots = self._roots()
-        done = self.verification.finish([each for _, each in [*roots, *worktrees]])
+        done = self.verification.finish([each for _, each in [*roots, *worktrees]], log.log)
         findings, records, objects, size, stretches, torn, operations, synced_ahead = done
         self._journal(stretches, torn, operations)
         if synced_ahead:
             reason = "it names a segment that is not there: commits would not wait for the disk"
             self._damage.append(Damage("journal", f"{SYNCED}: {reason}", place=SYNCED))
-        self._objects(findings, [*roots, *worktrees])
+        if findings or log.flaws:
+            # By now some of what was undoable may be so no longer.
+            again = self._read_log()
+            self._operations(log.confirmed(again))
+            log = again
+        if log.failure is not None:
+            reason = f"the operation log cannot be read: {log.failure}"
+            self._damage.append(Damage("operation", reason, place="l2"))
+        self._objects(findings, [*roots, *worktrees], log)
         elapsed_s = perf_counter() - start
         return Verified(self._damage, self._notes, objects, records, size, elapsed_s, restored)
 
@@ -195,17 +209,27 @@ class Pass:
                 reason = f"it has a record under the key {key.hex()}, which is no id"
                 self._damage.append(Damage("l2", reason, place="l2"))
 
-    def _operations(self, store: Store) -> None:
-        try:
-            for (segment, offset), operation in store.operations():
-                try:
-                    self._engine.operation_changes(operation)
-                except errors.Corruption as error:
-                    reason = f"the operation of segment {segment}, byte {offset}: {error}"
-                    self._damage.append(Damage("operation", reason, place="l2"))
-        except errors.HeliosError as error:
-            reason = f"the operation log cannot be read: {error}"
-            self._damage.append(Damage("operation", reason, place="l2"))
+    def _read_log(self) -> Reading:
+        directory = self._places[0].repository if self._places else None
+        return Reading(self._engine, self._store, undoable_since_us(directory))
+
+    def _operations(self, flaws: list[Flaw]) -> None:
+        lost = [flaw for flaw in flaws if flaw.kind == "lost"]
+        for flaw in flaws:
+            if flaw.kind != "lost":
+                place = "l2" if flaw.kind in ("undecodable", "misplaced") else None
+                damage = Damage("operation", str(flaw), place=place)
+                value = flaw.found or flaw.left
+                if value is not None:
+                    damage.effects = [Effect(name, 0, value, None) for name in flaw.references]
+                self._damage.append(damage)
+        if lost:
+            each = f"on {lost[0].references[0]} than {shown(lost[0].at)}"
+            more = f", and on {len(lost) - 1} more refs" if len(lost) > 1 else ""
+            self._notes.append(
+                "operations were lost with what the journal has lost: undo goes no further back "
+                f"{each}{more}"
+            )
 
     def _worktrees(self) -> Iterator[Root]:
         """What the worktrees came from, as roots."""
@@ -216,7 +240,9 @@ class Pass:
                 exists = self._engine.branch(branch) is not None
                 is_whole = _is_whole(os.path.join(place.state, "head"))
             except errors.HeliosError as error:
-                self._damage.append(Damage("worktree", f"{name}: {error}"))
+                # One that was removed meanwhile is none.
+                if place.is_known():
+                    self._damage.append(Damage("worktree", f"{name}: {error}"))
                 continue
             # Where L2 cannot be read nobody knows what is there.
             is_gone = base is not None and not exists and not self._l2_is_damaged
@@ -266,7 +292,7 @@ class Pass:
         if lost > 0:
             self._notes.append(f"journal/lost keeps {lost} pieces that could not be read")
 
-    def _objects(self, findings: list[Finding], roots: list[Root]) -> None:
+    def _objects(self, findings: list[Finding], roots: list[Root], log: Reading) -> None:
         damage = [
             Damage(kind, reason, found, place, cause, readable)
             for found, kind, place, cause, readable, reason in findings
@@ -278,7 +304,7 @@ class Pass:
                 if each.kind == "corrupt" and each.id is not None and each.cause is not None:
                     objects.setdefault(each.cause, []).append(each.id)
             effects = self.verification.effects(
-                roots, [objects[each.id] for each in damage if each.id is not None]
+                roots, log.log, [objects[each.id] for each in damage if each.id is not None]
             )
             for each, affected in zip(damage, effects, strict=True):
                 each.effects = [_effect(*one) for one in affected]

@@ -7,6 +7,7 @@ follow one branch (`docs/design/010-worktrees.md`). Adding and removing takes tu
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from helios import errors
 from helios.repository import place as places
@@ -221,6 +222,9 @@ class Worktrees:
             command = f"worktree remove {place.name}"
             self._engine.operate([(name, held, None)], command, notes=[], worktree=None)
         dismiss(os.path.join(place.state, "watch"), place.root)
+        # First what makes it one, so that nobody finds half of a worktree.
+        with suppress(FileNotFoundError):
+            os.unlink(os.path.join(place.state, "root"))
         _remove(place.state)
 
     def _named(self, root: str) -> Place:

@@ -58,9 +58,14 @@ fn checked(prefix: &[u8], name: &str) -> Result<Vec<u8>> {
 /// What names an operation: the first 16 digits of BLAKE3 over its position in the journal and its
 /// bytes. Both stay what they are when maintenance moves the operation.
 pub fn operation_id(position: Position, encoded: &[u8]) -> String {
+    format!("{:016x}", operation_number(position, encoded))
+}
+
+/// The number that an operation's id is the digits of.
+pub fn operation_number(position: Position, encoded: &[u8]) -> u64 {
     let mut hasher = blake3::Hasher::new_derive_key(OPERATION_CONTEXT);
     hasher.update(&position.0.to_be_bytes()).update(&position.1.to_be_bytes()).update(encoded);
-    hasher.finalize().to_hex()[..16].to_owned()
+    u64::from_be_bytes(hasher.finalize().as_bytes().first_chunk().copied().unwrap_or_default())
 }
 
 /// The branch that a ref names; of other refs, the ref itself.

@@ -12,6 +12,9 @@ pub const HEADER_LEN: usize = 16;
 /// Larger payload lengths are damage, not data: writers split far below this.
 pub const PAYLOAD_MAX: u64 = 1 << 30;
 
+/// What a frame takes beside the operation in it: its header, the operation's tag and length.
+pub const OPERATION_FRAME_LEN_MIN: u64 = HEADER_LEN as u64 + 5;
+
 const TAG_OBJECT: u8 = 1;
 const TAG_OPERATION: u8 = 2;
 const TAG_SEAL: u8 = 3;
@@ -82,6 +85,12 @@ impl Operation {
             fields.filter_map(|field| Id::from_hex(std::str::from_utf8(field).ok()?).ok())
         });
         values.chain(merged)
+    }
+
+    /// Whether it says what was found, or mends it, and not what somebody did: then what its refs
+    /// were is not what the operation before it made of them (docs/FORMAT.md, the note `repair`).
+    pub fn is_repair(&self) -> bool {
+        self.command.split(|byte| *byte == b'\n').skip(1).any(|note| note == b"repair")
     }
 }
 

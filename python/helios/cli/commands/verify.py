@@ -33,6 +33,7 @@ EXAMPLES = """\
   helios-cli verify --repair --from /backup/project
 """
 EFFECTS_SHOWN_MAX = 5
+OPERATIONS = "operations/"
 
 
 def add_arguments(parser: Declarations) -> None:
@@ -128,6 +129,9 @@ def _lines(damage: Damage) -> Iterator[str]:
 def _shown(effect: Effect) -> str:
     """`branch main: src/a in 2 snapshots, the newest 4f69aff0364d`."""
     what = effect.reference if effect.branch is None else f"branch {effect.branch}"
+    operation = effect.reference.removeprefix(OPERATIONS)
+    if operation != effect.reference:
+        what = f"undo of operation {short(operation)}"
     path = "" if effect.path is None else f"{quoted(effect.path)} in "
     newest = short(effect.snapshot)
     if effect.snapshots > 1:

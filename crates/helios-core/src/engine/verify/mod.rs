@@ -10,6 +10,7 @@
 //! `finish`, with the journal and L2 as they are then.
 
 mod families;
+pub mod log;
 pub mod reach;
 mod wholes;
 
@@ -204,6 +205,10 @@ impl Verifier {
         self.facts.contains_key(id)
     }
 
+    fn is_snapshot(&self, id: &Id) -> bool {
+        self.facts.get(id).is_some_and(|fact| fact.kind == Kind::Snapshot)
+    }
+
     /// Verifies all records of the journal. Must come before those of L2: what maintenance moves
     /// meanwhile is then seen twice, and not missed.
     pub fn journal(&mut self) -> Result<()> {
@@ -325,8 +330,9 @@ impl Verifier {
     }
 
     /// Decodes what had to wait, compares all references, and looks again at all that is amiss.
-    /// `more_roots` name snapshots that must be there beside those of the refs.
-    pub fn finish(&mut self, more_roots: &[Id]) -> Result<Outcome> {
+    /// `more_roots` name snapshots that must be there beside those of the refs; `undoable` are
+    /// those that undo may need.
+    pub fn finish(&mut self, more_roots: &[Id], undoable: &[(u64, Id)]) -> Result<Outcome> {
         self.check_splices();
         self.check_wholes();
         // Read before the journal is: both move on.
@@ -337,10 +343,13 @@ impl Verifier {
         let mut findings = self.corrupt_now();
         let mut roots: Vec<Id> = self.engine.roots()?.into_iter().map(|(_, id)| id).collect();
         roots.extend_from_slice(more_roots);
+        // What others refer to is told with them.
+        let is_told = |id: &Id| self.expected.contains_key(id) || boundary.contains_key(id);
+        roots.extend(undoable.iter().map(|(_, id)| *id).filter(|id| !is_told(id)));
         roots.sort_unstable();
         roots.dedup();
         let damaged = self.add_causes(&mut findings);
-        for id in roots.into_iter().filter(|id| !self.knows(id) && !damaged.contains(id)) {
+        for id in roots.into_iter().filter(|id| !self.is_snapshot(id) && !damaged.contains(id)) {
             // What was committed meanwhile is there, too.
             if let Err(error) = self.engine.snapshot(&id) {
                 findings.push(lost(id, None, &error));
@@ -464,7 +473,10 @@ impl Engine {
 /// An object that cannot be had, and has no record that was looked at.
 fn lost(id: Id, by: Option<Id>, error: &Error) -> Finding {
     let problem = match error {
-        Error::ObjectNotFound { .. } | Error::NotASnapshot { .. } => Problem::Missing { by },
+        // A gc that runs now may be taking what was undoable a moment ago.
+        Error::ObjectNotFound { .. } | Error::NotASnapshot { .. } | Error::Collected { .. } => {
+            Problem::Missing { by }
+        }
         _ => Problem::Corrupt { place: Place::L2, cause: None, readable: false },
     };
     Finding { id, problem, reason: error.to_string() }

@@ -36,8 +36,14 @@ struct Reach<'e> {
 }
 
 /// The effects of each damage. `damaged` lists, for each, the objects that cannot be had because of
-/// it; `roots` are refs and their snapshots.
-pub fn effects(engine: &Engine, roots: &[(Vec<u8>, Id)], damaged: &[Vec<Id>]) -> Vec<Vec<Effect>> {
+/// it; `roots` are refs and their snapshots. What only `undoable` reaches, snapshots of operations,
+/// counts for these.
+pub fn effects(
+    engine: &Engine,
+    roots: &[(Vec<u8>, Id)],
+    undoable: &[(u64, Id)],
+    damaged: &[Vec<Id>],
+) -> Vec<Vec<Effect>> {
     let mut by_id: IdMap<Vec<u32>> = IdMap::default();
     for (number, ids) in damaged.iter().enumerate() {
         for id in ids {
@@ -53,20 +59,28 @@ pub fn effects(engine: &Engine, roots: &[(Vec<u8>, Id)], damaged: &[Vec<Id>]) ->
     };
     let mut visited = IdSet::default();
     for (name, head) in roots {
-        let mut waiting = vec![*head];
-        let mut is_head = true;
-        while let Some(id) = waiting.pop() {
-            let is_new = visited.insert(id);
-            if is_new || is_head {
-                reach.visit(name, &id, is_new, &mut waiting);
-            }
-            is_head = false;
+        let mut waiting = Vec::new();
+        reach.visit(name, head, visited.insert(*head), &mut waiting);
+        reach.walk(name, waiting, &mut visited);
+    }
+    for (operation, snapshot) in undoable {
+        if !visited.contains(snapshot) {
+            let name = format!("operations/{operation:016x}");
+            reach.walk(name.as_bytes(), vec![*snapshot], &mut visited);
         }
     }
     (0..damaged.len() as u32).map(|n| reach.effects.remove(&n).unwrap_or_default()).collect()
 }
 
 impl Reach<'_> {
+    fn walk(&mut self, name: &[u8], mut waiting: Vec<Id>, visited: &mut IdSet) {
+        while let Some(id) = waiting.pop() {
+            if visited.insert(id) {
+                self.visit(name, &id, true, &mut waiting);
+            }
+        }
+    }
+
     fn visit(&mut self, name: &[u8], id: &Id, is_new: bool, waiting: &mut Vec<Id>) {
         for number in self.damaged.get(id).cloned().unwrap_or_default() {
             self.add(number, name, id, is_new, |_| None);
@@ -94,8 +108,9 @@ impl Reach<'_> {
         is_new: bool,
         path: impl FnOnce(&Self) -> Option<Vec<u8>>,
     ) {
-        let known = self.effects.entry(number).or_default();
-        match known.iter_mut().find(|effect| effect.reference == name) {
+        // What one name reaches is walked at once, so it comes last.
+        let known = self.effects.entry(number).or_default().last_mut();
+        match known.filter(|effect| effect.reference == name) {
             Some(effect) => effect.snapshots += u64::from(is_new),
             None => {
                 let path = path(self);
