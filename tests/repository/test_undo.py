@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from helios import Operation, Repository, errors
+from helios.repository import place as places
+from helios.repository import standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -383,7 +385,8 @@ def test_killed_before_the_operation_is_recorded(repo: Repository, place: Path) 
     second = commit(repo, place, a="2")
     before = last(repo)
     # The note of where the worktree will be is there, and the operation is not.
-    repo.worktree._write_note("next", "main", first, before.id)
+    state = places.main_place(str(place / ".helios"))
+    standing.write(state, "next", "main", first, before.id, None)
     assert repo.worktree.head() == ("main", second)
     third = commit(repo, place, a="3")
     assert repo.snapshot(third).parents == [second]

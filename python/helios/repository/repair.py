@@ -20,9 +20,9 @@ from helios._core import Engine, Verification
 from helios.repository import maintenance
 from helios.repository.operation import BRANCHES, REPAIR, WORKTREES
 from helios.repository.operation_log import SHOWN_DIGITS, astray
+from helios.repository.standing import read_head
 from helios.repository.turn import Turn
 from helios.repository.verify import SYNCED, Opened, Pass, open_engine
-from helios.repository.worktree import read_head
 from helios.store.base import form_of
 from helios.store.lock import WriterLock
 from helios.store.rocksdb import ID_LEN, RocksStore

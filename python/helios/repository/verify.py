@@ -16,7 +16,7 @@ from helios._core import Engine, Verification
 from helios.repository.account import user_at_host
 from helios.repository.operation_log import Reading, shown, undoable_since_us
 from helios.repository.result import Result
-from helios.repository.worktree import read_head
+from helios.repository.standing import read_head
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ from helios import errors
 from helios.repository.claim import claim
 from helios.repository.operation import BRANCHES
 from helios.repository.place import is_repository
+from helios.repository.standing import read_head
 from helios.repository.turn import Turn
-from helios.repository.worktree import Committed, PathWarning, read_head
+from helios.repository.worktree import Committed, PathWarning
 from helios.store.closing import Closing
 
 TYPE_CHECKING = False

@@ -7,6 +7,7 @@ import os
 from helios import errors
 from helios.repository.operation import BRANCHES, WORKTREES, Head, Merging, require_free
 from helios.repository.result import Result
+from helios.repository.standing import forget, read, read_head, write
 from helios.repository.turn import Turn
 
 TYPE_CHECKING = False
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from helios.repository.repository import Repository
     from helios.repository.watch import Watch
 
-DEFAULT_BRANCH = "main"
 MONITORED_MIN = 5_000
 """A look at fewer files and directories costs less than a process that makes it needless."""
 SETTLE_S = 0.5
@@ -187,7 +187,7 @@ class Worktree:
     def _standing(self) -> tuple[str, str | None, str | None]:
         """As `_head`, and the id of the snapshot that a person is merging."""
         noted = (*read_head(self._place), self._noted_merging())
-        coming = _note(self._place, "next")
+        coming = read(self._place, "next")
         if coming is None:
             return noted
         # An operation was about to put the worktree elsewhere. If it is in the log, it did.
@@ -204,25 +204,8 @@ class Worktree:
     def _path(self, name: str) -> str:
         return os.path.join(self._directory, name)
 
-    def _write_note(self, name: str, *lines: str) -> None:
-        path = self._path(name)
-        temporary = f"{path}.{os.getpid()}"
-        try:
-            os.makedirs(self._directory, exist_ok=True)
-            with open(temporary, "w", encoding="utf-8") as file:
-                file.writelines(f"{line}\n" for line in lines)
-            os.replace(temporary, path)
-        except OSError as error:
-            raise errors.StorageError(f"{path}: {error.strerror}", errno=error.errno) from error
-
     def _forget_next(self) -> None:
-        path = self._path("next")
-        try:
-            os.unlink(path)
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            raise errors.StorageError(f"{path}: {error.strerror}", errno=error.errno) from error
+        forget(self._place, "next")
 
     def _base(self, branch: str, base: str | None) -> str | None:
         """What the branch must be at for a commit to move it.
@@ -259,7 +242,7 @@ class Worktree:
     def follow(self, branch: str, base: str | None, merging: str | None = None) -> None:
         """Notes the branch, the snapshot that the disk comes from, and the one that a person is
         merging into it by hand; nothing else."""
-        self._write_note("head", branch, base or "", *([] if merging is None else [merging]))
+        write(self._place, "head", branch, base, merging)
 
     def begin(self, branch: str, snapshot: str) -> list[PathWarning]:
         """Follows a branch from its snapshot on, and writes its files, in a directory that has
@@ -277,7 +260,7 @@ class Worktree:
         return merging if merging and self._base(branch, noted) == noted else None
 
     def _noted_merging(self) -> str | None:
-        note = _note(self._place, "head")
+        note = read(self._place, "head")
         return (note and note[2]) or None
 
     def require_branches_of_others(self, gone: list[str]) -> None:
@@ -312,8 +295,7 @@ class Worktree:
 
             require_unfollowed(self._place.repository, head[0], self.name)
         last = next(iter(self._repository.operations()), None)
-        before = "" if last is None else last.id
-        self._write_note("next", head[0], head[1] or "", before, *([merging] if merging else []))
+        write(self._place, "next", *head, None if last is None else last.id, merging)
         lines = [*notes, Head(self.name, now, head).line(), *self._merging_note(merged, merging)]
         try:
             done = self._engine.operate(changes, command, notes=lines, worktree=self.name)
@@ -679,32 +661,6 @@ class Worktree:
         head = (branch, target)
         done = self.carry_out(held, snapshot, safety, command, head=head, merging=None)
         return Switched(branch, snapshot, safety, done[0], done[1], warned + done[2])
-
-
-def read_head(place: Place) -> tuple[str, str | None]:
-    """The branch that a worktree follows, and the id of the snapshot that its disk came from."""
-    note = _note(place, "head")
-    if note is None and not place.is_main:
-        raise errors.Refused(f"the worktree {place.root} has been removed")
-    branch, base, *_ = note or ("", "")
-    return branch or DEFAULT_BRANCH, base or None
-
-
-def _note(place: Place, name: str) -> tuple[str, str, str, str] | None:
-    """Four lines of a note; those that are not there are empty. None if there is no note."""
-    path = os.path.join(place.state, name)
-    try:
-        with open(path, encoding="utf-8") as file:
-            first, second, third, fourth, *_ = [*file.read().split("\n"), "", "", ""]
-    except FileNotFoundError:
-        return None
-    except UnicodeDecodeError as error:
-        raise errors.StorageError(
-            f"{path} does not hold the name of a branch; write one there"
-        ) from error
-    except OSError as error:
-        raise errors.StorageError(f"{path}: {error.strerror}", errno=error.errno) from error
-    return first, second, third, fourth
 
 
 def _warnings(found: list[tuple[str, str]]) -> list[PathWarning]:

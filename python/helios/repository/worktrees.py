@@ -15,9 +15,10 @@ from helios.repository.claim import dismiss
 from helios.repository.operation import BRANCHES, WORKTREES
 from helios.repository.place import DIRECTORY, Place
 from helios.repository.result import Result
+from helios.repository.standing import read_head
 from helios.repository.target import empty, require_empty
 from helios.repository.turn import Turn
-from helios.repository.worktree import PathWarning, Worktree, read_head
+from helios.repository.worktree import PathWarning, Worktree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
