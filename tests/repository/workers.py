@@ -164,8 +164,10 @@ def do_everything(directory: str, outside: str, seed: str, steps: str) -> None:
             commit_main,
             add_and_remove,
             repo.worktree.commit,
-            lambda: repo.restore(chance.choice(list(repo.log("main", 5)))),
-            lambda: repo.worktree.switch(chance.choice(list(repo.branches()))),
+            lambda: repo.restore(
+                chance.choice(["main", *(each.id for each in repo.log("main", 5))])
+            ),
+            lambda: repo.worktree.switch(chance.choice([*repo.branches(), "main"])),
             lambda: repo.worktree.switch("main"),
             lambda: repo.worktree.merge(f"own-{chance.randrange(4)}", markers=True),
             lambda: repo.create_branch(name),
@@ -176,8 +178,10 @@ def do_everything(directory: str, outside: str, seed: str, steps: str) -> None:
             repo.undo,
             repo.undo,
             repo.redo,
-            lambda: repo.undo(chance.choice(list(repo.operations(10))).id),
-            lambda: repo.restore_operation(chance.choice(list(repo.operations(10))).id),
+            lambda: repo.undo(chance.choice([*(each.id for each in repo.operations(10)), "@"])),
+            lambda: repo.restore_operation(
+                chance.choice([*(each.id for each in repo.operations(10)), "@"])
+            ),
             lambda: repo.maintenance(wait_s=0),
             lambda: repo.gc(wait_s=0),
         )
