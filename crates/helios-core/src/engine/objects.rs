@@ -87,6 +87,10 @@ impl ObjectReader for Engine {
             _ => self.recover(id, &mut Attempts::new(false)),
         }
     }
+
+    fn dropped(&self, id: &Id) -> Result<Option<Id>> {
+        Engine::dropped(self, id)
+    }
 }
 
 impl Engine {

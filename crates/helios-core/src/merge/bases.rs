@@ -3,8 +3,9 @@
 use std::collections::BinaryHeap;
 
 use super::snapshot;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::{Id, IdMap, IdSet};
+use crate::object::Snapshot;
 use crate::store::ObjectReader;
 
 const LEFT: u8 = 1;
@@ -30,20 +31,31 @@ struct Seen {
 
 impl Walk<'_> {
     fn mark(&mut self, id: &Id, marks: u8) -> Result<()> {
-        if !self.seen.contains_key(id) {
-            let snapshot = snapshot(id, self.reader)?;
-            let (time_us, parents) = (snapshot.time_us, snapshot.parents);
-            self.seen.insert(*id, Seen { marks: 0, time_us, parents });
+        let mut id = *id;
+        while !self.seen.contains_key(&id) {
+            match snapshot(&id, self.reader) {
+                Ok(Snapshot { time_us, parents, .. }) => {
+                    self.seen.insert(id, Seen { marks: 0, time_us, parents });
+                }
+                Err(error @ (Error::ObjectNotFound { .. } | Error::Collected { .. })) => {
+                    match self.reader.dropped(&id)? {
+                        None => return Err(error),
+                        Some(next) if next == id => return Ok(()),
+                        Some(next) => id = next,
+                    }
+                }
+                Err(error) => return Err(error),
+            }
         }
-        let Some(seen) = self.seen.get_mut(id).filter(|seen| seen.marks | marks != seen.marks)
+        let Some(seen) = self.seen.get_mut(&id).filter(|seen| seen.marks | marks != seen.marks)
         else {
             return Ok(());
         };
         seen.marks |= marks;
-        self.queue.push((seen.time_us, *id));
+        self.queue.push((seen.time_us, id));
         match seen.marks & STALE == 0 {
-            true => self.fresh.insert(*id),
-            false => self.fresh.remove(id),
+            true => self.fresh.insert(id),
+            false => self.fresh.remove(&id),
         };
         Ok(())
     }
@@ -53,7 +65,8 @@ impl Walk<'_> {
 /// themselves; the oldest first. None if the histories have nothing in common.
 ///
 /// Where the clocks of those who committed disagree, an ancestor of another base may be among them:
-/// that costs a little, and changes no merge. History is walked no further than the bases.
+/// that costs a little, and changes no merge. History is walked no further than the bases, and past
+/// what gc has dropped: then a base may be an older one than there was, or there is none.
 pub fn of(left: &[Id], right: &[Id], reader: &dyn ObjectReader) -> Result<Vec<Id>> {
     let seen = IdMap::default();
     let mut walk = Walk { reader, seen, queue: BinaryHeap::new(), fresh: IdSet::default() };

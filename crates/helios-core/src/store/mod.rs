@@ -24,6 +24,12 @@ pub trait ObjectReader: Sync {
 
     /// The object if it is cheap to have: in memory or in the journal. Used for splice bases.
     fn nearby(&self, id: &Id) -> Option<Object>;
+
+    /// Of a parent that gc has dropped: where history goes on, which is the parent itself if it
+    /// ends there. `None` if gc has not dropped it.
+    fn dropped(&self, _id: &Id) -> Result<Option<Id>> {
+        Ok(None)
+    }
 }
 
 /// Takes what a store has of the large record at a place.
