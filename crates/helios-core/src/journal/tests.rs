@@ -184,6 +184,15 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
+/// Another opening, which knows that L2 has none of these refs.
+fn opened(directory: &Path, names: &[&[u8]]) -> Journal {
+    let journal = Journal::open(directory, Durability::Process).unwrap();
+    for name in names {
+        journal.remember_reference(name, None, journal.generation());
+    }
+    journal
+}
+
 fn frame_of(content: &[u8], name: &[u8], old: Option<Id>) -> FrameBuilder {
     let mut frame = FrameBuilder::default();
     frame.object(Id::of_blob(content), |out| out.extend_from_slice(&record(content)));
@@ -295,12 +304,8 @@ proptest! {
 fn an_append_reads_nothing_of_others() {
     let directory = tempfile::tempdir().unwrap();
     Journal::init(directory.path()).unwrap();
-    let open = || Journal::open(directory.path(), Durability::Process).unwrap();
+    let open = || opened(directory.path(), &[b"one", b"other"]);
     let (one, other) = (open(), open());
-    for journal in [&one, &other] {
-        journal.remember_reference(b"one", None, journal.generation());
-        journal.remember_reference(b"other", None, journal.generation());
-    }
     let mut old = [None, None];
     for number in 0u64..20_000 {
         let content = number.to_le_bytes().repeat(40);
@@ -325,11 +330,7 @@ fn an_append_reads_nothing_of_others() {
 fn a_ledger_that_survived_a_crash_of_the_machine_leads_nobody_astray() {
     let directory = tempfile::tempdir().unwrap();
     Journal::init(directory.path()).unwrap();
-    let open = || {
-        let journal = Journal::open(directory.path(), Durability::Process).unwrap();
-        journal.remember_reference(b"r", None, journal.generation());
-        journal
-    };
+    let open = || opened(directory.path(), &[b"r"]);
     let append_to = |name: &[u8], journal: &Journal, content: &[u8], old: Option<&[u8]>| {
         let mut frame = frame_of(content, name, old.map(Id::of_blob));
         assert!(matches!(journal.append(&mut frame), Ok(Append::Done(_))));
@@ -361,12 +362,7 @@ fn a_writer_that_died_between_two_words_of_the_ledger_leads_nobody_astray() {
     for stored in 0..=4 {
         let directory = tempfile::tempdir().unwrap();
         Journal::init(directory.path()).unwrap();
-        let open = || {
-            let journal = Journal::open(directory.path(), Durability::Process).unwrap();
-            journal.remember_reference(b"r", None, journal.generation());
-            journal.remember_reference(b"s", None, journal.generation());
-            journal
-        };
+        let open = || opened(directory.path(), &[b"r", b"s"]);
         let append = |journal: &Journal, content: &[u8], name: &[u8], old: Option<&[u8]>| {
             journal.append(&mut frame_of(content, name, old.map(Id::of_blob))).unwrap()
         };
@@ -402,11 +398,7 @@ fn a_writer_that_died_between_two_words_of_the_ledger_leads_nobody_astray() {
 fn an_own_frame_that_a_thread_has_read_with_later_ones_sets_no_ref_back() {
     let directory = tempfile::tempdir().unwrap();
     Journal::init(directory.path()).unwrap();
-    let open = || {
-        let journal = Journal::open(directory.path(), Durability::Process).unwrap();
-        journal.remember_reference(b"r", None, journal.generation());
-        journal
-    };
+    let open = || opened(directory.path(), &[b"r"]);
     let (one, other) = (open(), open());
     let mut frame = frame_of(b"own", b"r", None);
     let Append::Done(position) = one.append(&mut frame).unwrap() else { panic!() };
