@@ -40,7 +40,7 @@ ENVIRONMENT_READERS = (
 )
 
 RUST_LEVELS = (
-    {"error", "id", "platform"},
+    {"error", "id", "platform", "words"},
     {"object", "metrics", "threads"},
     {"store"},
     {"cache", "journal"},

@@ -20,4 +20,5 @@ pub mod store;
 mod threads;
 pub mod tree;
 pub mod vst;
+mod words;
 pub mod worktree;

@@ -1,16 +1,14 @@
 //! Counters and the commit latency histogram of a repository, shared by all its processes.
 //!
-//! They live in one small file that every process maps and adds to atomically: nothing to flush,
-//! nothing lost at `kill -9`, and a few nanoseconds a count. They are statistics: no decision and
-//! no data depend on them, so a damaged file is started over.
+//! They live in one small file that every process maps and adds to atomically. They are statistics:
+//! no decision and no data depend on them, so a damaged file is started over.
 
 use std::fs::OpenOptions;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use memmap2::{MmapMut, MmapOptions};
-
 use crate::error::{Error, Result};
+use crate::words::SharedWords;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"HELIOSM1");
 /// Sub-buckets in each power of two: percentiles are exact to 1/32.
@@ -69,8 +67,7 @@ pub struct Metrics {
 
 enum Words {
     Memory(Box<[AtomicU64]>),
-    // Keeps the mapping alive; the atomics are views of it.
-    Mapped(MmapMut),
+    Shared(SharedWords),
 }
 
 impl Metrics {
@@ -81,27 +78,16 @@ impl Metrics {
 
     /// Maps the file at `path`, creating it if needed.
     pub fn open(path: &Path) -> Result<Metrics> {
-        let bytes = (WORDS * 8) as u64;
+        let fail = |error| Error::io(path, error);
         let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .open(path)
-            .map_err(|error| Error::io(path, error))?;
-        let len = file.metadata().map_err(|error| Error::io(path, error))?.len();
-        if len < bytes {
-            // Written, not only extended: a hole in a mapping is a SIGBUS when the disk is full.
-            let zeros = vec![0u8; (bytes - len) as usize];
-            crate::platform::write_all_at(&file, &zeros, len)
-                .map_err(|error| Error::io(path, error))?;
-        }
-        // SAFETY: the mapping is only ever read and written through `AtomicU64`, for which any bit
-        // pattern is valid, so other processes that write to it cannot cause undefined behaviour.
-        // The file is WORDS * 8 bytes or longer, and nothing in Helios ever shortens it.
-        let map = unsafe { MmapOptions::new().len(WORDS * 8).map_mut(&file) }
-            .map_err(|error| Error::io(path, error))?;
-        let metrics = Metrics { words: Words::Mapped(map) };
+            .map_err(fail)?;
+        let words = SharedWords::map(&file, WORDS).map_err(fail)?;
+        let metrics = Metrics { words: Words::Shared(words) };
         if metrics.words()[0].swap(MAGIC, Ordering::Relaxed) != MAGIC {
             for word in &metrics.words()[1..] {
                 word.store(0, Ordering::Relaxed);
@@ -113,12 +99,7 @@ impl Metrics {
     fn words(&self) -> &[AtomicU64] {
         match &self.words {
             Words::Memory(words) => words,
-            Words::Mapped(map) => {
-                // SAFETY: a mapping starts at a page boundary, so it is aligned for u64; it is
-                // WORDS * 8 bytes long and lives as long as `self`; AtomicU64 has the layout of
-                // u64 and allows shared mutation.
-                unsafe { std::slice::from_raw_parts(map.as_ptr().cast::<AtomicU64>(), WORDS) }
-            }
+            Words::Shared(words) => words,
         }
     }
 

@@ -1,6 +1,5 @@
 //! Writing to the journal: one frame at the tail, under the lock.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -49,13 +48,11 @@ impl Journal {
         let path = self.lock_path(directory)?;
         // What is taken in before need not be taken in under the lock.
         let guard = Lock::acquire_soon(&mut appending, &path, || self.refresh().map(drop))?;
-        let file = guard.file();
-        let mut ledger = Ledger::read(file, &path)?;
         self.refresh()?;
         let known = self.end();
-        let outcome = body(&Epoch::InFile(file, &path));
+        let outcome = body(&Epoch::InFile(guard.file(), &path));
         if self.end() != known {
-            self.note(&mut ledger, (file, &path), known, (&[], known));
+            self.note(Ledger::of(&guard), known, &[], known);
         }
         outcome
     }
@@ -74,6 +71,8 @@ impl Journal {
     /// `Append::Outdated` if the frame is of another epoch than the journal. What was appended is
     /// on disk only after `sync` with the position.
     pub fn append(&self, frame: &mut FrameBuilder) -> Result<Append> {
+        // The lock is held for as little as can be: others wait for it.
+        frame.finish();
         let mut appending = self.appending.lock();
         let Some(directory) = &self.directory else {
             let epoch = Epoch::InMemory(&self.epoch_in_memory).get()?;
@@ -85,22 +84,25 @@ impl Journal {
             Durability::Disk => self.refresh().map(drop),
             _ => Ok(()),
         })?;
-        let mut ledger = Ledger::read(guard.file(), &path)?;
-        if ledger.epoch == frame.epoch {
-            if let Some((segment, tail)) = self.unread_end(&ledger, frame)? {
+        let ledger = Ledger::of(&guard);
+        let epoch = match &ledger {
+            Some(ledger) => ledger.epoch(),
+            None => Epoch::InFile(guard.file(), &path).get()?,
+        };
+        if let Some(ledger) = ledger.as_ref().filter(|_| epoch == frame.epoch) {
+            if let Some((segment, tail)) = self.unread_end(ledger, frame)? {
                 let (position, end) = self.write_on(frame, &segment, tail)?;
-                let noted = (frame.changes(), position, true);
-                // What the ledger does not say is found behind the end that it names.
-                let _ = ledger.note(guard.file(), &path, noted, end);
+                ledger.note(frame.changes(), position, end, true);
+                drop(guard);
+                self.take_in_own(frame, &segment, position)?;
                 return Ok(Append::Done(position));
             }
         }
         self.refresh()?;
         let known = self.end();
-        let outcome = self.append_to_known(frame, ledger.epoch)?;
+        let outcome = self.append_to_known(frame, epoch)?;
         if let Append::Done(position) | Append::Moved(_, _, position) = &outcome {
-            let noted = (frame.changes(), *position);
-            self.note(&mut ledger, (guard.file(), &path), known, noted);
+            self.note(ledger, known, frame.changes(), *position);
         }
         Ok(outcome)
     }
@@ -108,32 +110,34 @@ impl Journal {
     /// Keeps the ledger, after something was written behind `known`, up to which all is taken in.
     fn note(
         &self,
-        ledger: &mut Ledger,
-        (file, path): (&File, &Path),
+        ledger: Option<Ledger<'_>>,
         known: Position,
-        (changes, at): (&[RefChange], Position),
+        changes: &[RefChange],
+        position: Position,
     ) {
         let mut state = self.state.write();
         // Behind a seal nothing goes; whoever comes next opens the next segment.
-        state.believes_ledger = !state.sealed && {
-            let is_whole = ledger.end == known;
-            let end = (state.active, state.tail);
-            ledger.note(file, path, (changes, at, is_whole), end).is_ok()
-        };
+        let ledger = ledger.filter(|_| !state.sealed);
+        state.believes_ledger = ledger.is_some();
+        if let Some(ledger) = ledger {
+            let is_whole = ledger.end() == known;
+            ledger.note(changes, position, (state.active, state.tail), is_whole);
+        }
     }
 
     /// The journal's end, if the frame can go there although not all before it was taken in:
     /// nothing of that has changed a ref that the frame changes.
     fn unread_end(
         &self,
-        ledger: &Ledger,
+        ledger: &Ledger<'_>,
         frame: &FrameBuilder,
     ) -> Result<Option<(Arc<Segment>, u64)>> {
-        let (number, tail) = ledger.end;
+        let end = ledger.end();
+        let (number, tail) = end;
         let found = {
             let state = self.state.read();
             // With durability `disk` zeros may follow the end, and a sync takes in all anyway.
-            let is_near = state.believes_ledger && (state.active, state.tail) <= ledger.end;
+            let is_near = state.believes_ledger && (state.active, state.tail) <= end;
             if self.durability != Durability::Process || !is_near {
                 return Ok(None);
             }
@@ -150,14 +154,10 @@ impl Journal {
         let segment = match (found, &self.directory) {
             (Some(segment), _) => segment,
             (None, None) => return Ok(None),
-            (None, Some(directory)) => {
-                let Some(segment) = Segment::open(directory, number, self.writable)? else {
-                    return Ok(None);
-                };
-                let segment = Arc::new(segment);
-                begin_filling(&mut self.state.write(), &segment);
-                segment
-            }
+            (None, Some(directory)) => match Segment::open(directory, number, self.writable)? {
+                Some(segment) => Arc::new(segment),
+                None => return Ok(None),
+            },
         };
         // A writer that died has left its frame there, or the first bytes of it.
         let is_end = segment.read_at(&mut [0; 1], tail)? == 0;
@@ -182,26 +182,31 @@ impl Journal {
         }
         if moved.is_some() {
             frame.without_operation();
+            frame.finish();
         }
         let (segment, tail) = self.writable_tail()?;
         let (position, _) = self.write_on(frame, &segment, tail)?;
+        self.take_in_own(frame, &segment, position)?;
         Ok(match moved {
             None => Append::Done(position),
             Some((name, value)) => Append::Moved(name, value, position),
         })
     }
 
-    /// Writes a frame at the journal's end; where it ends, and where the journal does: a segment
-    /// that has become full is sealed. The caller holds the lock.
+    /// Writes a finished frame at the journal's end; where it ends, and where the journal does: a
+    /// segment that has become full is sealed. The caller holds the lock, and takes the frame in
+    /// when it has let go of it.
     fn write_on(
         &self,
-        frame: &mut FrameBuilder,
+        frame: &FrameBuilder,
         segment: &Arc<Segment>,
         tail: u64,
     ) -> Result<(Position, Position)> {
         let position = self.write(frame, segment, tail)?;
         let mut end = position;
         if position.1 > SEGMENT_BYTES_MAX {
+            // The seal is known to be the end only where what lies before it is.
+            self.take_in_own(frame, segment, position)?;
             // The frame is written, whatever comes of this; the next append tries again.
             if let Ok(next) = self.rotate(segment, position.1) {
                 end = next;
@@ -210,23 +215,37 @@ impl Journal {
         Ok((position, end))
     }
 
-    /// Writes a frame at the end of a segment, and takes it in; where it ends.
-    fn write(&self, frame: &mut FrameBuilder, segment: &Segment, tail: u64) -> Result<Position> {
-        frame.finish();
+    /// Writes a finished frame at the end of a segment; where it ends.
+    fn write(&self, frame: &FrameBuilder, segment: &Segment, tail: u64) -> Result<Position> {
         let bytes = frame.bytes();
-        let len = bytes.len() as u64;
-        let mut allocated = self.state.read().allocated;
-        let written = self
-            .preallocate(segment, &mut allocated, tail + len)
-            .and_then(|()| segment.write_at(bytes, tail));
+        let end = tail + bytes.len() as u64;
+        let written = self.preallocate(segment, end).and_then(|()| segment.write_at(bytes, tail));
         if let Err(error) = written {
             // What was written of it must not be taken for a torn tail by the next writer.
             segment.truncate(tail)?;
             self.state.write().allocated = tail;
             return Err(error);
         }
+        Ok((segment.number, end))
+    }
+
+    /// Takes in a frame that this process has written and that ended at `position`. Threads that
+    /// read may have met it already, and what others have written behind it; then it is old.
+    pub(super) fn take_in_own(
+        &self,
+        frame: &FrameBuilder,
+        segment: &Arc<Segment>,
+        position: Position,
+    ) -> Result<()> {
         let mut state = self.state.write();
-        let end = (segment.number, tail + len);
+        if (state.active, state.tail) >= position {
+            return Ok(());
+        }
+        if !state.segments.contains_key(&segment.number) {
+            begin_filling(&mut state, segment);
+        }
+        let bytes = frame.bytes();
+        let tail = position.1 - bytes.len() as u64;
         for (id, offset, len) in &frame.objects {
             let kind = Kind::from_byte(bytes[*offset])?;
             let offset = (tail + *offset as u64) as u32;
@@ -239,18 +258,17 @@ impl Journal {
                 Some(value) => *value = change.new,
                 None => drop(state.refs.insert(change.name.clone(), change.new)),
             }
-            state.note_own(&change.name, end);
+            state.note_own(&change.name, position);
         }
         // What lies before it may be unread; then it is read again with that.
         if (state.active, state.tail) == (segment.number, tail) {
-            state.allocated = allocated;
-            state.tail = end.1;
+            state.tail = position.1;
         }
-        Ok(end)
+        Ok(())
     }
 
-    fn preallocate(&self, segment: &Segment, allocated: &mut u64, needed: u64) -> Result<()> {
-        if self.durability != Durability::Disk || needed <= *allocated {
+    fn preallocate(&self, segment: &Segment, needed: u64) -> Result<()> {
+        if self.durability != Durability::Disk || needed <= self.state.read().allocated {
             return Ok(());
         }
         let from = segment.byte_len()?;
@@ -258,7 +276,7 @@ impl Journal {
         if to > from {
             segment.write_at(&vec![0; (to - from) as usize], from)?;
         }
-        *allocated = to.max(from);
+        self.state.write().allocated = to.max(from);
         Ok(())
     }
 
@@ -320,10 +338,12 @@ impl Journal {
 
     /// Seals the newest segment, which ends at `tail`, and opens the next, where the journal goes
     /// on. The caller holds the lock.
-    pub(super) fn rotate(&self, segment: &Segment, tail: u64) -> Result<Position> {
+    pub(super) fn rotate(&self, segment: &Arc<Segment>, tail: u64) -> Result<Position> {
         let mut seal = FrameBuilder::default();
         seal.seal(segment.number + 1);
-        let end = self.write(&mut seal, segment, tail)?;
+        seal.finish();
+        let end = self.write(&seal, segment, tail)?;
+        self.take_in_own(&seal, segment, end)?;
         {
             let mut state = self.state.write();
             state.sealed |= (state.active, state.tail) == end;

@@ -2,7 +2,7 @@
 //!
 //! It is written under the journal's lock, and compared under it by every append: a frame that was
 //! built on what gc has given up since is refused. It lies in the lock's own file, which every
-//! writer has open, so that looking costs one small read. It need not survive a crash of the
+//! writer has mapped, so that looking costs next to nothing. It need not survive a crash of the
 //! machine, because no process does that could know an older one.
 
 use std::fs::File;

@@ -12,25 +12,24 @@
 //! the journal is, so after a crash of the machine it may say anything: a process believes it only
 //! after its own first append, before which it has read the journal to its end.
 
-use std::fs::File;
-use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::frame::RefChange;
+use super::lock::LockGuard;
 use super::Position;
-use crate::error::{Error, Result};
-use crate::platform;
 
 /// Refs share a place if there are more of them, or by chance: two of eight in one case of twenty.
-/// Then their writers read more. The first is of frames that change no ref, and of segments that
-/// were begun.
+/// Then their writers read more. The first says where the journal ends.
 pub(super) const PLACES: usize = 511;
-const OF_NO_REF: usize = 0;
+const END: usize = 0;
 const VERSION: u64 = 2;
-/// Behind the epoch: the version, then the places, each a position and its check.
-const VERSION_AT: usize = 8;
-const PLACES_AT: usize = 16;
-const PLACE_LEN: usize = 16;
-const LEN: usize = PLACES_AT + PLACE_LEN * PLACES;
+/// Words: the epoch, the version, then of each place a position and its check.
+const EPOCH_AT: usize = 0;
+const VERSION_AT: usize = 1;
+const PLACES_AT: usize = 2;
+const WORDS: usize = PLACES_AT + 2 * PLACES;
+/// Of an unsound place: later than any position.
+const UNKNOWN: u64 = u64::MAX;
 /// 2^64 divided by the golden ratio.
 const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
 
@@ -45,92 +44,73 @@ pub(super) fn place_of(name: &[u8]) -> usize {
     1 + crc32fast::hash(name) as usize % (PLACES - 1)
 }
 
-pub(super) struct Ledger {
-    pub epoch: u64,
-    /// Where the next frame goes, which is what the places say last; (0, 0) if that is not known.
-    pub end: Position,
-    bytes: [u8; LEN],
-}
+/// A process that dies between two words leaves an unsound place, or an end that is behind.
+pub(super) struct Ledger<'l>(&'l [AtomicU64]);
 
-impl Ledger {
-    pub fn read(file: &File, path: &Path) -> Result<Ledger> {
-        let mut bytes = [0; LEN];
-        let read =
-            platform::read_at(file, &mut bytes, 0).map_err(|error| Error::io(path, error))?;
-        let epoch = if read < VERSION_AT { 0 } else { number(&bytes, 0) };
-        let mut ledger = Ledger { epoch, end: (0, 0), bytes };
-        if read == LEN && number(&bytes, VERSION_AT) == VERSION {
-            let values = (0..PLACES).map(|place| number(&bytes, at(place)));
-            // Of the places that are last, one that is sound is enough; one that is not stands
-            // behind the end, or is asked for.
-            let (last, place) = values.zip(0..).max().unwrap_or_default();
-            if ledger.changed(place) == last {
-                ledger.end = (last >> 32, last & u64::from(u32::MAX));
-            }
+impl<'l> Ledger<'l> {
+    /// The ledger in the file of the lock that is held; `None` if there can be none.
+    pub fn of(guard: &'l LockGuard<'_>) -> Option<Ledger<'l>> {
+        guard.words(WORDS).map(Ledger)
+    }
+
+    pub fn epoch(&self) -> u64 {
+        self.word(EPOCH_AT)
+    }
+
+    /// Where the next frame goes, if nothing is written there; (0, 0) if that is not known.
+    pub fn end(&self) -> Position {
+        match (self.word(VERSION_AT), self.changed(END)) {
+            (VERSION, end) if end != UNKNOWN => (end >> 32, end & u64::from(u32::MAX)),
+            _ => (0, 0),
         }
-        Ok(ledger)
     }
 
     /// Where the last frame ended that changed a ref of this place, or later.
     pub fn changed(&self, place: usize) -> u64 {
-        let value = number(&self.bytes, at(place));
-        match number(&self.bytes, at(place) + 8) == check(place, value) {
+        let at = PLACES_AT + 2 * place;
+        let value = self.word(at);
+        match self.word(at + 1) == check(place, value) {
             true => value,
-            false => u64::MAX,
+            false => UNKNOWN,
         }
     }
 
-    fn set(&mut self, place: usize, value: u64) {
-        let entry = &mut self.bytes[at(place)..at(place) + PLACE_LEN];
-        entry[..8].copy_from_slice(&value.to_le_bytes());
-        entry[8..].copy_from_slice(&check(place, value).to_le_bytes());
-    }
-
-    /// Writes that a frame that ended at `position` has made these changes, and where the journal
+    /// Notes that a frame that ended at `position` has made these changes, and where the journal
     /// ends now: there, or in the segment that was begun behind it. `is_whole` says that the ledger
     /// knew of all that was before the frame; if it did not, any ref may have changed.
-    pub fn note(
-        &mut self,
-        file: &File,
-        path: &Path,
-        (changes, position, is_whole): (&[RefChange], Position, bool),
-        end: Position,
-    ) -> Result<()> {
-        let write = |bytes: &[u8], at: usize| {
-            platform::write_all_at(file, bytes, at as u64).map_err(|error| Error::io(path, error))
-        };
+    pub fn note(&self, changes: &[RefChange], position: Position, end: Position, is_whole: bool) {
         if !is_whole {
-            self.bytes[VERSION_AT..PLACES_AT].copy_from_slice(&VERSION.to_le_bytes());
+            self.set_word(VERSION_AT, 0);
             (0..PLACES).for_each(|place| self.set(place, packed(end)));
         }
         for change in changes {
             self.set(place_of(&change.name), packed(position));
         }
-        if changes.is_empty() || end != position {
-            self.set(OF_NO_REF, packed(end));
+        // The end comes last: a change that is not noted lies behind the end that is.
+        self.set(END, packed(end));
+        if !is_whole {
+            self.set_word(VERSION_AT, VERSION);
         }
-        self.end = end;
-        // Sixteen bytes are enough for a commit.
-        if let (true, true, [change]) = (is_whole, end == position, changes) {
-            let from = at(place_of(&change.name));
-            return write(&self.bytes[from..from + PLACE_LEN], from);
-        }
-        write(&self.bytes[VERSION_AT..], VERSION_AT)
     }
-}
 
-/// Where a place stands in the file.
-fn at(place: usize) -> usize {
-    PLACES_AT + PLACE_LEN * place
+    fn set(&self, place: usize, value: u64) {
+        let at = PLACES_AT + 2 * place;
+        self.set_word(at, value);
+        self.set_word(at + 1, check(place, value));
+    }
+
+    fn word(&self, at: usize) -> u64 {
+        u64::from_le(self.0[at].load(Ordering::Relaxed))
+    }
+
+    /// Stores in the order of the calls, should this process die between two. Others see nothing
+    /// of it before they hold the lock.
+    fn set_word(&self, at: usize, value: u64) {
+        self.0[at].store(value.to_le(), Ordering::Release);
+    }
 }
 
 /// What stands behind the value of a place, against damage.
 fn check(place: usize, value: u64) -> u64 {
     value.wrapping_add(place as u64 + 1).wrapping_mul(MIX)
-}
-
-fn number(bytes: &[u8], at: usize) -> u64 {
-    let mut number = [0; 8];
-    number.copy_from_slice(&bytes[at..at + 8]);
-    u64::from_le_bytes(number)
 }

@@ -184,6 +184,15 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
+/// Another opening, which knows that L2 has none of these refs.
+fn opened(directory: &Path, names: &[&[u8]]) -> Journal {
+    let journal = Journal::open(directory, Durability::Process).unwrap();
+    for name in names {
+        journal.remember_reference(name, None, journal.generation());
+    }
+    journal
+}
+
 fn frame_of(content: &[u8], name: &[u8], old: Option<Id>) -> FrameBuilder {
     let mut frame = FrameBuilder::default();
     frame.object(Id::of_blob(content), |out| out.extend_from_slice(&record(content)));
@@ -295,12 +304,8 @@ proptest! {
 fn an_append_reads_nothing_of_others() {
     let directory = tempfile::tempdir().unwrap();
     Journal::init(directory.path()).unwrap();
-    let open = || Journal::open(directory.path(), Durability::Process).unwrap();
+    let open = || opened(directory.path(), &[b"one", b"other"]);
     let (one, other) = (open(), open());
-    for journal in [&one, &other] {
-        journal.remember_reference(b"one", None, journal.generation());
-        journal.remember_reference(b"other", None, journal.generation());
-    }
     let mut old = [None, None];
     for number in 0u64..20_000 {
         let content = number.to_le_bytes().repeat(40);
@@ -325,11 +330,7 @@ fn an_append_reads_nothing_of_others() {
 fn a_ledger_that_survived_a_crash_of_the_machine_leads_nobody_astray() {
     let directory = tempfile::tempdir().unwrap();
     Journal::init(directory.path()).unwrap();
-    let open = || {
-        let journal = Journal::open(directory.path(), Durability::Process).unwrap();
-        journal.remember_reference(b"r", None, journal.generation());
-        journal
-    };
+    let open = || opened(directory.path(), &[b"r"]);
     let append_to = |name: &[u8], journal: &Journal, content: &[u8], old: Option<&[u8]>| {
         let mut frame = frame_of(content, name, old.map(Id::of_blob));
         assert!(matches!(journal.append(&mut frame), Ok(Append::Done(_))));
@@ -353,6 +354,63 @@ fn a_ledger_that_survived_a_crash_of_the_machine_leads_nobody_astray() {
     assert_eq!(journal.reference(b"r"), Some(Some(Id::of_blob(b"fifth"))));
     assert_eq!(journal.size().1, 4);
     assert_eq!(journal.damage(), []);
+}
+
+#[test]
+fn a_writer_that_died_between_two_words_of_the_ledger_leads_nobody_astray() {
+    // The place's value, its check, the end's value, its check.
+    for stored in 0..=4 {
+        let directory = tempfile::tempdir().unwrap();
+        Journal::init(directory.path()).unwrap();
+        let open = || opened(directory.path(), &[b"r", b"s"]);
+        let append = |journal: &Journal, content: &[u8], name: &[u8], old: Option<&[u8]>| {
+            journal.append(&mut frame_of(content, name, old.map(Id::of_blob))).unwrap()
+        };
+        let (victim, other) = (open(), open());
+        append(&victim, b"1", b"r", None);
+        append(&other, b"2", b"s", None);
+        append(&victim, b"3", b"r", Some(b"1"));
+        let lock = directory.path().join("lock");
+        let before = std::fs::read(&lock).unwrap();
+        append(&victim, b"4", b"r", Some(b"3"));
+        let after = std::fs::read(&lock).unwrap();
+        let place = 16 + 16 * ledger::place_of(b"r");
+        let words = [place, place + 8, 16, 24];
+        let mut mixed = before.clone();
+        for at in &words[..stored] {
+            mixed[*at..at + 8].copy_from_slice(&after[*at..at + 8]);
+        }
+        assert_eq!(mixed == after, stored == words.len());
+        std::fs::write(&lock, &mixed).unwrap();
+        // It knows the ref as it was before that.
+        assert!(matches!(append(&other, b"5", b"s", Some(b"2")), Append::Done(_)));
+        let outcome = append(&other, b"6", b"r", Some(b"3"));
+        assert!(matches!(outcome, Append::Moved(_, found, _) if found == Some(Id::of_blob(b"4"))));
+        assert!(matches!(append(&other, b"7", b"r", Some(b"4")), Append::Done(_)));
+        let journal = open();
+        assert_eq!(journal.reference(b"r"), Some(Some(Id::of_blob(b"7"))), "{stored}");
+        assert_eq!(journal.reference(b"s"), Some(Some(Id::of_blob(b"5"))), "{stored}");
+        assert_eq!((journal.size().1, journal.damage()), (7, Vec::new()), "{stored}");
+    }
+}
+
+#[test]
+fn an_own_frame_that_a_thread_has_read_with_later_ones_sets_no_ref_back() {
+    let directory = tempfile::tempdir().unwrap();
+    Journal::init(directory.path()).unwrap();
+    let open = || opened(directory.path(), &[b"r"]);
+    let (one, other) = (open(), open());
+    let mut frame = frame_of(b"own", b"r", None);
+    let Append::Done(position) = one.append(&mut frame).unwrap() else { panic!() };
+    let later = &mut frame_of(b"later", b"r", Some(Id::of_blob(b"own")));
+    other.refresh().unwrap();
+    assert!(matches!(other.append(later), Ok(Append::Done(_))));
+    one.refresh().unwrap();
+    // As if it came to that only now, behind the lock.
+    let segment = Arc::clone(&one.state.read().segments[&position.0]);
+    one.take_in_own(&frame, &segment, position).unwrap();
+    assert_eq!(one.reference(b"r"), Some(Some(Id::of_blob(b"later"))));
+    assert_eq!((one.end(), one.size().1), (other.end(), 2));
 }
 
 #[test]
