@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 
 from helios.bench.figure import Figure, Measured, Result, Unmeasurable
 from helios.bench.inference import analyse
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 SEED = 1
 COMPLETE = ""
+LEAVING_S = 10.0
+"""What commits have started has so long to notice that its repository is gone."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,18 @@ def workbench(
             bench.close()
         finally:
             say("deleting what was made")
-            shutil.rmtree(place, ignore_errors=True)
+            _remove(place)
+
+
+def _remove(place: Path) -> None:
+    """Deletes a directory in which maintenance and monitors that commits have started may still be
+    writing: they end when they notice."""
+    end = perf_counter() + LEAVING_S
+    while True:
+        shutil.rmtree(place, ignore_errors=True)
+        if not place.exists() or perf_counter() >= end:
+            return
+        sleep(0.1)
 
 
 def measure(figure: Figure, bench: Workbench, suite: str = "") -> Result:

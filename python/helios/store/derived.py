@@ -8,6 +8,7 @@ started before. Whatever is written goes to the store.
 from __future__ import annotations
 
 import os
+from _thread import allocate_lock
 
 from helios.store.closing import Closing
 
@@ -24,12 +25,13 @@ GIT = "git"
 class DerivedStore(Closing):
     """Implements `Store` over another one; `directory` is that of the repository."""
 
-    __slots__ = ("_derived", "_directory", "_store")
+    __slots__ = ("_derived", "_directory", "_lock", "_store")
 
     def __init__(self, store: Store, directory: str) -> None:
         self._store = store
         self._directory = os.path.join(directory, GIT)
         self._derived: Derived | None = None
+        self._lock = allocate_lock()
 
     @property
     def derived(self) -> Derived | None:
@@ -39,7 +41,10 @@ class DerivedStore(Closing):
                 return None
             from helios.store.git.derived import Derived
 
-            self._derived = Derived(self._directory)
+            with self._lock:
+                # Of two, one would never be closed, nor the git that it runs.
+                if self._derived is None:
+                    self._derived = Derived(self._directory)
         return self._derived
 
     def records(self, ids: Sequence[bytes]) -> list[bytes | None]:
