@@ -21,11 +21,16 @@ DEFAULT_BRANCH = "main"
 
 def read_head(place: Place) -> tuple[str, str | None]:
     """The branch that a worktree follows, and the id of the snapshot that its disk came from."""
+    return read_standing(place)[:2]
+
+
+def read_standing(place: Place) -> tuple[str, str | None, str | None]:
+    """As `read_head`, and the id of the snapshot that a person is merging."""
     note = read(place, "head")
     if note is None and not place.is_main:
         raise errors.Refused(f"the worktree {place.root} has been removed")
-    branch, base, *_ = note or ("", "")
-    return branch or DEFAULT_BRANCH, base or None
+    branch, base, merging, *_ = note or ("", "", "")
+    return branch or DEFAULT_BRANCH, base or None, merging or None
 
 
 def read(place: Place, name: str) -> Lines | None:

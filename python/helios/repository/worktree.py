@@ -7,7 +7,7 @@ import os
 from helios import errors
 from helios.repository.operation import BRANCHES, WORKTREES, Head, Merging, require_free
 from helios.repository.result import Result
-from helios.repository.standing import forget, read, read_head, write
+from helios.repository.standing import forget, read, read_standing, write
 from helios.repository.turn import Turn
 
 TYPE_CHECKING = False
@@ -186,7 +186,7 @@ class Worktree:
 
     def _standing(self) -> tuple[str, str | None, str | None]:
         """As `_head`, and the id of the snapshot that a person is merging."""
-        noted = (*read_head(self._place), self._noted_merging())
+        noted = read_standing(self._place)
         coming = read(self._place, "next")
         if coming is None:
             return noted
@@ -258,10 +258,6 @@ class Worktree:
         branch, noted, merging = self._standing()
         # A commit that died before it was noted here has concluded it.
         return merging if merging and self._base(branch, noted) == noted else None
-
-    def _noted_merging(self) -> str | None:
-        note = read(self._place, "head")
-        return (note and note[2]) or None
 
     def require_branches_of_others(self, gone: list[str]) -> None:
         """Raises `Refused` if another worktree follows one of the refs, which are to go."""
