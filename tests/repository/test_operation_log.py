@@ -165,12 +165,17 @@ def test_a_ref_that_names_a_snapshot_stays(filled: Repository, place: Path, dele
         assert repo.verify().clean
 
 
-def test_what_the_disk_held_can_be_put_right_too(repo: Repository, place: Path) -> None:
+def edit_and_restore(repo: Repository, place: Path) -> None:
+    """The file `a` is 1, then 2, and 1 again by a restore."""
     (place / "a").write_text("1")
     first = repo.worktree.commit().snapshot
     (place / "a").write_text("2")
     repo.worktree.commit()
     repo.restore(first)
+
+
+def test_what_the_disk_held_can_be_put_right_too(repo: Repository, place: Path) -> None:
+    edit_and_restore(repo, place)
     repo.maintenance()
     set_reference(place, "worktrees/main", None)
     with Repository.open(place) as again:
@@ -314,11 +319,7 @@ def lose_snapshot(place: Path, id: str) -> None:
 
 
 def test_a_snapshot_that_only_undo_needs_is_missed(repo: Repository, place: Path) -> None:
-    (place / "a").write_text("1")
-    first = repo.worktree.commit().snapshot
-    (place / "a").write_text("2")
-    repo.worktree.commit()
-    repo.restore(first)
+    edit_and_restore(repo, place)
     (place / "a").write_text("not committed")
     undone = repo.undo()
     assert undone.safety is not None
