@@ -138,7 +138,7 @@ class Reader:
     """A repository whose journal has not been moved into L2."""
 
     def __init__(self, directory: Path) -> None:
-        assert (directory / "format").read_bytes() == b"helios 2\n"
+        assert (directory / "format").read_bytes() == b"helios 3\n"
         self.records: dict[bytes, bytes] = {}
         self.refs: dict[bytes, bytes] = {}
         self.operations: list[Operation] = []
@@ -515,11 +515,16 @@ def test_the_l2_store_holds_what_is_documented(repository: helios.Repository) ->
         dict(store.get_column_family(name).items())
         for name in ("objects", "refs", "operations", "chunks")
     )
-    [(large_id, record)] = chunks.items()
+    [(large_id, location)] = chunks.items()
+    pack, offset, length = struct.unpack("<3Q", location)
+    packed = Path(path, f"{pack:016x}.pack").read_bytes()
+    entry = struct.pack("<4s32sQ", b"\x89HLR", large_id, length)
+    assert packed[offset - len(entry) : offset] == entry
+    record = packed[offset : offset + length]
     assert record.endswith(large)
-    kind, form, length = struct.unpack("<BBQ", objects[large_id])
-    assert (kind, form, length) == (record[0], record[1] | 0x80, len(record))
-    objects |= chunks
+    assert len(packed) == offset + length
+    assert struct.unpack("<BBQ", objects[large_id]) == (record[0], record[1] | 0x80, len(record))
+    objects[large_id] = record
     *counts, record_bytes = struct.unpack(">5Q", objects.pop(b"counters"))
     assert objects == before.records
     assert sum(counts) == len(objects)

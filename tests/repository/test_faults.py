@@ -42,7 +42,7 @@ def test_a_call_that_fails_is_told_and_nothing_acknowledged_is_lost(
     found = [
         call
         for number, call in enumerate(faults.calls(log, place))
-        if "/l2/" not in call.path or number % 4 == 0
+        if "/l2/" not in call.path or ".pack" in call.path or number % 4 == 0
     ]
     todo = [(fault, call, next(places)) for call in found for fault in injections(call)]
     told = []

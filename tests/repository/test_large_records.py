@@ -14,10 +14,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from rocksdict import Options, Rdict
+from rocksdict import Options, Rdict, WriteBatch
 
 from helios import Repository, errors
 from helios.repository.verify import Verified
+from helios.store.database import Database
+from helios.store.large import is_large, stub_of
 from helios.store.rocksdb import RocksStore
 from repository import faults
 from repository.test_verify import flip_last
@@ -49,9 +51,42 @@ def with_chunks(record: bytes, chunks: list[bytes]) -> bytes:
     return record[: 3 + length_len(record)] + b"".join(chunks)
 
 
+SUFFIXES = {2: ".sst", 3: ".pack"}
+"""What large records lie in, by the version of the format."""
+
+
 @pytest.fixture
-def large(repo: Repository, place: Path) -> Iterator[Repository]:
+def version() -> int:
+    return 3
+
+
+@pytest.fixture
+def repository(repo: Repository, version: int, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    """An empty one, whose large records will lie where the version has them."""
+    if version == 2:
+        monkeypatch.setattr(Database, "put", put_into_tables)
+    return repo
+
+
+def put_into_tables(database: Database, batch: WriteBatch, object_id: bytes, record: bytes) -> int:
+    """What `Database.put` was before there were packs."""
+    if is_large(record):
+        batch.put(object_id, record, database._chunks_handle)
+        record = stub_of(record)
+    batch.put(object_id, record, database.handles[0])
+    return 0
+
+
+def holder(place: Path, version: int) -> Path:
+    """The file that most large records lie in."""
+    files = (place / ".helios" / "l2").glob("*" + SUFFIXES[version])
+    return max(files, key=lambda path: path.stat().st_size)
+
+
+@pytest.fixture
+def large(repository: Repository, place: Path) -> Iterator[Repository]:
     """Two versions of a file of several segments, and one that is large but not chunked, in L2."""
+    repo = repository
     chance = random.Random(5)
     content = bytearray(chance.randbytes(FILE_BYTES))
     with open(place / ".helios" / "maintenance.lock", "wb") as lock:
@@ -79,6 +114,13 @@ def records_of(store: RocksStore) -> Records:
 
 def lists_of(records: Records) -> Records:
     return {key: record for key, record in records.items() if record[:2] == b"\1\3"}
+
+
+def not_chunked(records: Records) -> bytes:
+    """The id of the large record that is no chunk."""
+    chunks = {c[:ID_LEN] for each in lists_of(records).values() for c in chunks_of(each)}
+    [key] = [k for k, r in records.items() if len(r) > 64 << 10 and k not in chunks]
+    return key
 
 
 def affected(found: Verified) -> set[str | None]:
@@ -169,8 +211,7 @@ def test_a_flipped_bit_of_any_chunk_is_told_with_what_holds_it(
 def test_a_large_record_that_is_no_chunk_is_verified_too(large: Repository, place: Path) -> None:
     with in_l2(place) as store:
         records = records_of(store)
-        chunks = {c[:ID_LEN] for each in lists_of(records).values() for c in chunks_of(each)}
-        [key] = [k for k, r in records.items() if len(r) > 64 << 10 and k not in chunks]
+        key = not_chunked(records)
         store.replace_records([(key, flip_last(records[key]))])
     found = large.verify()
     assert [(damage.id, damage.kind) for damage in found.damage] == [(key.hex(), "corrupt")]
@@ -189,17 +230,18 @@ def test_a_chunk_that_is_missing_is_told(large: Repository, place: Path) -> None
     assert affected(found) == {"d/large"}
 
 
+@pytest.mark.parametrize("version", SUFFIXES)
 def test_bytes_that_are_changed_on_disk_are_told_and_repaired(
-    large: Repository, place: Path, tmp_path: Path
+    large: Repository, place: Path, tmp_path: Path, version: int
 ) -> None:
     shutil.copytree(place, tmp_path / "copy")
     expected = large.read("main", "d/large")
     large.close()
-    tables = sorted((place / ".helios" / "l2").glob("*.sst"), key=lambda path: path.stat().st_size)
-    content = bytearray(tables[-1].read_bytes())
+    file = holder(place, version)
+    content = bytearray(file.read_bytes())
     for at in range(1000, len(content) - 100_000, len(content) // 5):
         content[at] ^= 1
-    tables[-1].write_bytes(content)
+    file.write_bytes(content)
     with Repository.open(place, cache_bytes=0) as repo:
         found = repo.verify()
         assert len(found.damage) > 3
@@ -209,24 +251,25 @@ def test_bytes_that_are_changed_on_disk_are_told_and_repaired(
         assert repo.verify(repair=True, source=tmp_path / "copy").clean
         assert repo.read("main", "d/large") == expected
     # What RocksDB cannot merge does not stay where it would have to.
-    assert list((place / ".helios").glob("l2.damaged-*"))
+    assert bool(list((place / ".helios").glob("l2.damaged-*"))) == (version == 2)
     with in_l2(place) as store:
         store.compact()
     with Repository.open(place) as repo:
         assert repo.verify().clean
 
 
+@pytest.mark.parametrize("version", SUFFIXES)
 @pytest.mark.parametrize("failing", ["once", "for good"])
-def test_a_table_that_the_disk_does_not_give_is_told(
-    large: Repository, place: Path, strace: str, tmp_path: Path, failing: str
+def test_a_file_that_the_disk_does_not_give_is_told(
+    large: Repository, place: Path, strace: str, tmp_path: Path, version: int, failing: str
 ) -> None:
-    """Reads fail in each thread, behind those that open the table. What can be read when it is
-    looked at again is no damage."""
+    """Reads fail in each thread, behind those that open a table. What can be read when it is looked
+    at again is no damage."""
     large.close()
-    tables = sorted((place / ".helios" / "l2").glob("*.sst"), key=lambda path: path.stat().st_size)
+    file = holder(place, version)
     log = tmp_path / "log"
     verify = [sys.executable, "-m", "helios.cli", "-C", str(place), "verify", "--json"]
-    traced = [strace, "-f", "-qq", "-o", str(log), "-P", str(tables[-1]), "-e", "trace=pread64"]
+    traced = [strace, "-f", "-qq", "-o", str(log), "-P", str(file), "-e", "trace=pread64"]
     injection = f"inject=pread64:error=EIO:when={'5' if failing == 'once' else '5+'}"
     run = subprocess.run(
         [*traced, "-e", injection, *verify],
@@ -266,8 +309,8 @@ def test_large_chunks_between_small_ones_are_verified(repo: Repository, place: P
         sizes = [len(records[chunk]) >= 64 << 10 for chunk in chunks]
         assert sum(one != following for one, following in pairwise(sizes)) > 10
     assert repo.verify().clean
-    for is_large in (True, False):
-        chunk = chunks[sizes.index(is_large, 5)]
+    for size in (True, False):
+        chunk = chunks[sizes.index(size, 5)]
         with in_l2(place) as store:
             store.replace_records([(chunk, flip_last(records[chunk]))])
         assert {damage.id for damage in repo.verify().damage} == {chunk.hex(), key.hex()}
@@ -275,18 +318,20 @@ def test_large_chunks_between_small_ones_are_verified(repo: Repository, place: P
             store.replace_records([(chunk, records[chunk])])
 
 
-def test_a_table_whose_index_is_lost_gives_its_records_back(large: Repository, place: Path) -> None:
+@pytest.mark.parametrize("version", SUFFIXES)
+def test_a_file_that_nothing_else_is_known_of_gives_its_records_back(
+    large: Repository, place: Path, version: int
+) -> None:
     expected = large.read("main", "d/large")
     large.close()
     with in_l2(place) as store:
         records = records_of(store)
     keys = {key for key, record in records.items() if len(record) > 64 << 10}
-    # A search of the bytes of a table needs nothing else of it.
     l2 = place / ".helios" / "l2"
     aside = place / ".helios" / "l2.damaged-1"
     aside.mkdir()
-    for number, table in enumerate(l2.glob("*.sst")):
-        shutil.copy(table, aside / f"{number}.sst")
+    for number, file in enumerate(l2.glob("*" + SUFFIXES[version])):
+        shutil.copy(file, aside / f"{number}{SUFFIXES[version]}")
     with in_l2(place) as store:
         store.delete_records([(key, 0, len(records[key])) for key in keys])
     with Repository.open(place, cache_bytes=0) as repo:
@@ -295,7 +340,7 @@ def test_a_table_whose_index_is_lost_gives_its_records_back(large: Repository, p
         assert repo.read("main", "d/large") == expected
 
 
-def test_records_of_an_l2_without_the_family_are_read_moved_and_verified(
+def test_records_of_an_l2_without_the_family_are_read_and_verified(
     repo: Repository, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As they were before there were large records: all of them lie among the objects."""
@@ -333,14 +378,42 @@ def test_records_of_an_l2_without_the_family_are_read_moved_and_verified(
         assert old.verify().clean
 
 
-def test_maintenance_of_version_1_makes_it_version_2(place: Path) -> None:
+@pytest.mark.parametrize("version", [1, 2])
+def test_maintenance_of_an_old_version_makes_it_todays(place: Path, version: int) -> None:
     place.mkdir()
-    with tarfile.open(Path(__file__).parents[1] / "data" / "version-1.tar.gz") as archive:
+    with tarfile.open(Path(__file__).parents[1] / "data" / f"version-{version}.tar.gz") as archive:
         archive.extractall(place, filter="data")
     with Repository.open(place) as repo:
+        with repo.vst() as vst:
+            vst["new"] = b"1"
+        assert (place / ".helios" / "format").read_bytes() == b"helios %d\n" % version
         repo.maintenance()
-        assert (place / ".helios" / "format").read_bytes() == b"helios 2\n"
+        assert (place / ".helios" / "format").read_bytes() == b"helios 3\n"
         assert repo.verify().clean
+
+
+def test_gc_moves_large_records_of_version_2_into_packs(place: Path) -> None:
+    place.mkdir()
+    with tarfile.open(Path(__file__).parents[1] / "data" / "version-2.tar.gz") as archive:
+        archive.extractall(place, filter="data")
+    l2 = place / ".helios" / "l2"
+    with Repository.open(place, cache_bytes=0) as repo:
+        assert repo.verify().clean
+        contents = [repo.read(snapshot.id, "large") for snapshot in repo.log("main")]
+        assert [len(content) for content in contents] == [66_000, 66_000]
+        with repo.vst() as vst:
+            vst["a"] = b"new"
+        (place / ".helios" / "config").write_text(
+            '[retention]\nkeep-last = 2\ngrace = "0s"\nundo = "0s"\n'
+        )
+        assert holder(place, 2).stat().st_size > 2 * 66_000
+        assert not list(l2.glob("*.pack"))
+        assert repo.gc().objects
+        assert repo.read("main", "large") == repo.read("main~1", "large") == contents[0]
+        assert repo.verify().clean
+    assert holder(place, 2).stat().st_size < 66_000
+    [pack] = l2.glob("*.pack")
+    assert 66_000 < pack.stat().st_size < 67_000
 
 
 def test_gc_gives_back_the_room_of_large_records(repo: Repository, place: Path) -> None:
@@ -372,27 +445,122 @@ def test_a_large_record_without_a_stub_is_garbage_and_goes(place: Path) -> None:
         assert store.counts().disk_bytes < size // 10
 
 
-def test_a_flipped_bit_anywhere_in_a_table_of_large_records_is_told_or_harmless(
-    repo: Repository, place: Path
+def packs(place: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_size for path in (place / ".helios" / "l2").glob("*.pack")}
+
+
+def test_a_large_record_that_is_damaged_is_superseded(large: Repository, place: Path) -> None:
+    expected = large.read("main", "middling")
+    with in_l2(place) as store:
+        records = records_of(store)
+        key = not_chunked(records)
+        record, counts = records[key], store.counts()
+        assert store.put_records([(key, record)]) == 0
+        assert store.counts().disk_bytes == counts.disk_bytes
+    file = holder(place, 3)
+    content = bytearray(file.read_bytes())
+    content[content.index(record) + 100_000] ^= 1
+    file.write_bytes(content)
+    with Repository.open(place, cache_bytes=0) as repo, pytest.raises(errors.CorruptObject):
+        repo.read("main", "middling")
+    with in_l2(place) as store:
+        assert store.put_records([(key, record)]) == 0
+        assert store.counts().objects == counts.objects
+        assert store.counts().record_bytes == counts.record_bytes
+    with Repository.open(place, cache_bytes=0) as repo:
+        assert repo.read("main", "middling") == expected
+        assert repo.verify().clean
+
+
+@pytest.mark.usefixtures("large")
+def test_what_is_left_of_a_pack_is_moved_and_only_that(place: Path) -> None:
+    with in_l2(place) as store:
+        before = packs(place)
+        store.compact()
+        assert packs(place) == before
+        named = [each for page in store.pages(with_large=False) for each in page.large]
+        doomed, kept = named[:5], dict(named[5:])
+        expected = dict(zip(kept, store.records(list(kept)), strict=True))
+        store.delete_records([(key, 0, length) for key, length in doomed])
+        store.compact()
+        after = packs(place)
+        assert not before.keys() & after.keys()
+        assert sum(after.values()) == sum(kept.values()) + 44 * len(kept)
+        assert dict(zip(kept, store.records(list(kept)), strict=True)) == expected
+        # What nothing names: the end that a writer has left that died, and all of a pack.
+        [name] = after
+        with open(place / ".helios" / "l2" / name, "ab") as pack:
+            pack.write(b"1" * 1000)
+        (place / ".helios" / "l2" / f"{1:016x}.pack").write_bytes(b"2" * 1000)
+    with in_l2(place) as store:
+        store.compact()
+        assert sum(packs(place).values()) == sum(after.values())
+        assert dict(zip(kept, store.records(list(kept)), strict=True)) == expected
+
+
+def test_what_cannot_be_read_stays_in_its_pack(large: Repository, place: Path) -> None:
+    """Compaction goes on beside damage, and makes none greater."""
+    large.close()
+    [name] = packs(place)
+    path = place / ".helios" / "l2" / name
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with in_l2(place) as store:
+        store.compact()
+        assert packs(place)[name] == len(whole) // 2
+    path.write_bytes(whole)
+    with Repository.open(place, cache_bytes=0) as repo:
+        assert repo.verify().clean
+    path.rename(path.with_suffix(".away"))
+    with Repository.open(place, cache_bytes=0) as repo:
+        found = repo.verify()
+        assert affected(found) == {"d/large", "middling"}
+        with pytest.raises(errors.Corruption, match=r"pack is missing; restore it"):
+            repo.read("main", "d/large")
+        assert repo.read("main", "small") == b"1"
+    with in_l2(place) as store:
+        store.compact()
+    path.with_suffix(".away").rename(path)
+    with Repository.open(place, cache_bytes=0) as repo:
+        assert repo.verify().clean
+
+
+@pytest.mark.usefixtures("large")
+def test_who_has_an_old_view_finds_what_gc_has_moved(place: Path) -> None:
+    with Repository.open(place, cache_bytes=0) as reader:
+        assert reader.read("main", "small") == b"1"
+        with in_l2(place) as store:
+            before = packs(place)
+            store.delete_records([(not_chunked(records_of(store)), 0, 200_005)])
+            store.compact()
+            assert not before.keys() & packs(place).keys()
+        assert reader.read("main", "small") == b"1"
+        assert len(reader.read("main", "d/large")) == FILE_BYTES
+
+
+@pytest.mark.parametrize("version", SUFFIXES)
+def test_a_flipped_bit_anywhere_in_a_file_of_large_records_is_told_or_harmless(
+    repository: Repository, place: Path, version: int
 ) -> None:
+    repo = repository
     content = random.Random(6).randbytes(3 << 20)
     with repo.vst() as vst:
         vst["large"] = content
         vst["middling"] = content[:100_000]
     repo.maintenance()
     repo.close()
-    table = max((place / ".helios" / "l2").glob("*.sst"), key=lambda path: path.stat().st_size)
-    whole = table.read_bytes()
+    file = holder(place, version)
+    whole = file.read_bytes()
     assert len(whole) > 3 << 20
     chance = random.Random(7)
-    # The last bytes are the table's own: index, filter, properties, footer.
+    # The last bytes of a table are its own: index, filter, properties, footer.
     places = [chance.randrange(len(whole)) for _ in range(30)]
     places += [len(whole) - chance.randrange(4096) - 1 for _ in range(60)]
     told = 0
     for at in places:
         damaged = bytearray(whole)
         damaged[at] ^= 1 << chance.randrange(8)
-        table.write_bytes(damaged)
+        file.write_bytes(damaged)
         with Repository.open(place, cache_bytes=0) as opened:
             found = opened.verify()
             told += not found.clean
@@ -403,6 +571,6 @@ def test_a_flipped_bit_anywhere_in_a_table_of_large_records_is_told_or_harmless(
                     assert not found.clean, at
     assert told > 30
     for size in (0, 100, len(whole) // 2, len(whole) - 1):
-        table.write_bytes(whole[:size])
+        file.write_bytes(whole[:size])
         with Repository.open(place, cache_bytes=0) as opened:
             assert not opened.verify().clean

@@ -43,7 +43,13 @@ def prepare(directory: Path) -> None:
         acknowledged = repo.worktree.commit("first").snapshot
         repo.create_branch("first", acknowledged)
         repo.create_branch("work", acknowledged)
+        # Gc will have to move it out of the pack that it then shares with what goes.
+        vst = repo.vst("work")
+        vst["kept"] = random.Random(3).randbytes(100_000)
+        vst.commit()
         repo.maintenance()
+        config = directory / ".helios" / "config"
+        config.write_text('[retention]\ngrace = "0s"\nundo = "0s"\n')
         vst = repo.vst().fork("fill")
         vst["fill"] = random.Random(1).randbytes(SEGMENT_BYTES_MAX - 64 * 1024)
         vst.commit()

@@ -132,7 +132,7 @@ class StoreSuite:
             key: length for page in store.pages(with_large=False) for key, length in page.large
         }
         assert all(len(records[key]) == length for key, length in named.items())
-        assert store.large(list(named)) == [records[key] for key in named]
+        assert store.stored(list(named)) == [records[key] for key in named]
 
     def test_counts_are_by_stored_form(self, store: Store) -> None:
         forms = {RAW: 4, ZSTD: 3, SPLICE: 2, CHUNKS: 1}

@@ -152,7 +152,7 @@ def test_settings_hold_for_every_family_after_reopening(path: Path) -> None:
         ("objects", "true", "16", "kZSTD"),
         ("refs", "false", "4", "kZSTD"),
         ("operations", "false", "4", "kZSTD"),
-        ("chunks", "false", "16", "kNoCompression"),
+        ("chunks", "false", "4", "kZSTD"),
     ):
         options = written[f'CFOptions "{family}"']
         assert options["compression"] == compression
@@ -555,17 +555,14 @@ def test_a_path_that_is_not_utf_8_is_written_and_read(tmp_path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == descriptors
 
 
-@pytest.mark.parametrize(("length", "suffix"), [(100, ".blob"), (3000, ".sst")])
-def test_a_record_that_is_damaged_on_disk_is_superseded(
-    path: Path, length: int, suffix: str
-) -> None:
-    record = make_record(b"long enough for a file of its own" * length)
+def test_a_record_that_is_damaged_on_disk_is_superseded(path: Path) -> None:
+    record = make_record(b"long enough for a blob file" * 100)
     with RocksStore.open(path, writable=True) as store:
         fill(store, *range(50))
         store.put_records([(make_id("damaged"), record)])
         counts = store.counts()
     [file] = [each for each in path.iterdir() if each.is_file() and record in each.read_bytes()]
-    assert file.suffix == suffix
+    assert file.suffix == ".blob"
     content = bytearray(file.read_bytes())
     content[content.index(record) + 1000] ^= 1
     file.write_bytes(content)

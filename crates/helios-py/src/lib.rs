@@ -18,6 +18,7 @@ mod graph;
 mod log;
 mod maintenance;
 mod merge;
+mod packs;
 mod snapshot;
 mod store;
 mod verify;
@@ -48,6 +49,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<worktree::Monitor>()?;
     module.add_class::<snapshot::Snapshot>()?;
     module.add_class::<snapshot::CommitStats>()?;
+    module.add_class::<packs::Packs>()?;
     module.add_class::<verify::Verification>()?;
     module.add_class::<log::OperationLog>()?;
     module.add_class::<diff::Diff>()?;

@@ -1,14 +1,26 @@
 //! An L2 store that is written in Python, behind the core's interface.
 
+use std::cell::RefCell;
+use std::sync::Arc;
+
 use helios_core::error::{Error, Result};
 use helios_core::id::Id;
-use helios_core::store::{EachLarge, RecordSource, LARGE_AT_ONCE};
+use helios_core::store::pack::Location;
+use helios_core::store::{EachLarge, RecordSource};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use crate::convert::id_from_store;
 use crate::errors::from_python;
+use crate::packs::Packs;
+
+/// What a thread keeps for the next record that it reads: memory that is new is cleared first.
+const BUFFER_BYTES_MAX: usize = 4 << 20;
+
+thread_local! {
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 pub struct PythonStore {
     store: Py<PyAny>,
@@ -32,26 +44,22 @@ impl PythonStore {
         ids: &[Id],
         extract: impl Fn(&Bound<'_, PyAny>) -> PyResult<T>,
     ) -> Result<Vec<T>> {
-        Python::attach(|py| self.ask_attached(py, method, ids, extract))
-    }
-
-    fn ask_attached<T>(
-        &self,
-        py: Python<'_>,
-        method: &str,
-        ids: &[Id],
-        extract: impl Fn(&Bound<'_, PyAny>) -> PyResult<T>,
-    ) -> Result<Vec<T>> {
-        let ask = || {
-            let keys = PyList::new(py, ids.iter().map(|id| PyBytes::new(py, id.as_bytes())))?;
-            let found = self.store.bind(py).call_method1(method, (keys,))?;
+        let answers = self.call(|store| {
+            let found = store.call_method1(method, (keys(store.py(), ids)?,))?;
             found.try_iter()?.map(|value| extract(&value?)).collect::<PyResult<Vec<_>>>()
-        };
-        let answers = ask().map_err(|error| from_python(py, &error))?;
-        match answers.len() == ids.len() {
-            true => Ok(answers),
-            false => Err(Error::Store(format!("the store's `{method}` gave another number"))),
-        }
+        })?;
+        check_len(method, ids, &answers).map(|()| answers)
+    }
+}
+
+fn keys<'py>(py: Python<'py>, ids: &[Id]) -> PyResult<Bound<'py, PyList>> {
+    PyList::new(py, ids.iter().map(|id| PyBytes::new(py, id.as_bytes())))
+}
+
+fn check_len<T>(method: &str, ids: &[Id], answers: &[T]) -> Result<()> {
+    match answers.len() == ids.len() {
+        true => Ok(()),
+        false => Err(Error::Store(format!("the store's `{method}` gave another number"))),
     }
 }
 
@@ -72,21 +80,25 @@ impl RecordSource for PythonStore {
     }
 
     fn each_large(&self, ids: &[Id], each: EachLarge<'_>) -> Result<()> {
-        // Attached once for all: a thread that Python does not know gets a state of its own each
-        // time, with memory that is mapped and unmapped.
-        Python::attach(|py| {
-            for (nth, window) in ids.chunks(LARGE_AT_ONCE).enumerate() {
-                let found: Vec<Option<PyBackedBytes>> =
-                    self.ask_attached(py, "large", window, |value| Ok(value.extract()?))?;
-                py.detach(|| {
-                    for (at, record) in found.iter().enumerate() {
-                        each(nth * LARGE_AT_ONCE + at, record.as_deref());
-                    }
-                });
-                // Dropped with the GIL, so that the memory is used again at once.
+        let (packs, found) = self.call(|store| {
+            let located = store.call_method1("located", (keys(store.py(), ids)?,))?;
+            let (packs, found): (Option<Bound<'_, Packs>>, Vec<Option<PyBackedBytes>>) =
+                located.extract()?;
+            Ok((packs.map(|packs| Arc::clone(&packs.get().packs)), found))
+        })?;
+        check_len("located", ids, &found)?;
+        let mut buffer = BUFFER.take();
+        for (at, found) in found.iter().enumerate() {
+            let location = found.as_deref().and_then(Location::decode);
+            match packs.as_ref().zip(location) {
+                Some((packs, location)) => each(at, Some(packs.read(&location, &mut buffer)?)),
+                None => each(at, found.as_deref()),
             }
-            Ok(())
-        })
+        }
+        buffer.truncate(BUFFER_BYTES_MAX);
+        buffer.shrink_to(BUFFER_BYTES_MAX);
+        BUFFER.set(buffer);
+        Ok(())
     }
 
     fn derives(&self) -> Result<bool> {

@@ -367,7 +367,7 @@ def _places(directory: str) -> Iterator[str]:
     for folder in (journal, os.path.join(journal, "lost"), *_aside(directory)):
         with suppress(FileNotFoundError):
             for name in sorted(os.listdir(folder)):
-                if name.endswith((".journal", ".torn", ".blob", ".sst")):
+                if name.endswith((".journal", ".torn", ".blob", ".sst", ".pack")):
                     yield os.path.join(folder, name)
 
 

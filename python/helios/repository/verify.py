@@ -379,10 +379,8 @@ class Opened:
 
     def __enter__(self) -> Self:
         from helios.store.derived import DerivedStore
-        from helios.store.large import keep_freed_memory
         from helios.store.rocksdb import RocksStore
 
-        keep_freed_memory()
         l2 = RocksStore.open(os.path.join(self._directory, "l2"), writable=False)
         self.store = DerivedStore(l2, self._directory)
         try:

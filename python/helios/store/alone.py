@@ -8,6 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from helios._core import Packs
+
 
 class Alone(Closing):
     """What `Store` says of derived objects, where there are none. Implement `records`."""
@@ -21,8 +23,8 @@ class Alone(Closing):
     def stored(self, ids: Sequence[bytes]) -> list[bytes | None]:
         return self.records(ids)
 
-    def large(self, ids: Sequence[bytes]) -> list[bytes | None]:
-        return self.records(ids)
+    def located(self, ids: Sequence[bytes]) -> tuple[Packs | None, list[bytes | None]]:
+        return None, self.records(ids)
 
     def derives(self) -> bool:
         return False

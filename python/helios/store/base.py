@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
     from typing import Protocol, Self
+
+    from helios._core import Packs
 else:
     # Importing `typing` costs 3 ms at start-up.
     Protocol = object
@@ -108,15 +110,17 @@ class Store(Protocol):
     def put_records(self, records: Iterable[tuple[bytes, bytes]]) -> int:
         """Adds (id, record) pairs; returns how many were new.
 
-        An id that is there already, or comes twice, keeps its first record, unless a later one
-        `supersedes` it. If it fails midway, some of the records are there: repeat the call.
+        An id that is there already, or comes twice, keeps its first record, unless that cannot be
+        read, or a later one `supersedes` it. If it fails midway, some of the records are there:
+        repeat the call.
         """
 
     def replace_records(self, records: Iterable[tuple[bytes, bytes]]) -> int:
         """Puts (id, record) pairs in place of what is there; returns how many."""
 
-    def large(self, ids: Sequence[bytes]) -> list[bytes | None]:
-        """As `stored`, of records that are large, which costs less."""
+    def located(self, ids: Sequence[bytes]) -> tuple[Packs | None, list[bytes | None]]:
+        """Large records: as `stored`; or, if packs are given too, where in them each lies, or the
+        record, which is longer than a location."""
 
     def pages(self, *, with_large: bool = True) -> Iterator[Page]:
         """All records, a page in memory at a time, past what cannot be read.
@@ -198,14 +202,14 @@ def form_of(object_id: bytes, record: bytes) -> int:
     return form
 
 
-def supersedes(record: bytes, known: bytes) -> bool:
-    """Whether a record takes the place of another one of its object, empty if it cannot be read.
+def supersedes(form: int, known: int) -> bool:
+    """Whether a record takes the place of another one of its object, by their stored forms.
 
     What a splice rests on may be damaged, and a commit then writes the object anew: whole. A whole
     record rests on nothing older, so it is never worse.
     """
     splice = FORMS.index("splice")
-    return not known or (known[1] == splice and record[1] != splice)
+    return known == splice and form != splice
 
 
 def checked_prefix(hex_prefix: str) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 
-from helios.store.large import is_large, is_stub, stub_of
+from helios._core import Packs
+from helios.errors import Corruption, StorageError
+from helios.store.large import is_large, is_location, is_stub, stub_of
 from helios.store.options import CHUNKS, FAMILIES
 
 TYPE_CHECKING = False
@@ -21,6 +23,9 @@ BLOB_GC = {
     "blob_garbage_collection_force_threshold": "1.0",
 }
 """All blob files are looked at, not only the oldest."""
+
+MOVED_BYTES_MIN = 64 << 20
+"""What is moved before the locations of it are written, and that may be moved in any case."""
 
 COMPACTION_START_SECONDS = 0.02
 """How long RocksDB may take to start a compaction that it has reason for."""
@@ -42,11 +47,13 @@ class Database:
         "families",
         "handles",
         "objects",
+        "packs",
         "references",
     )
 
-    def __init__(self, root: Rdict, place: Place, *, has_chunks: bool = True) -> None:
+    def __init__(self, root: Rdict, place: Place, packs: Packs, *, has_chunks: bool = True) -> None:
         self._root = root
+        self.packs = packs
         self._chunks: Rdict | None = root.get_column_family(CHUNKS) if has_chunks else None
         self._chunks_handle: ColumnFamily | None = None
         if has_chunks:
@@ -62,19 +69,39 @@ class Database:
         """All of them, each before what names something in it."""
         return self.families if self._chunks is None else (self._chunks, *self.families)
 
-    def put(self, batch: WriteBatch, object_id: bytes, record: bytes) -> None:
-        if self._chunks_handle is not None and is_large(record):
-            batch.put(object_id, record, self._chunks_handle)
-            record = stub_of(record)
-        batch.put(object_id, record, self.handles[0])
+    def put(self, batch: WriteBatch, object_id: bytes, record: bytes) -> int:
+        """How many bytes went to a pack: they are not in the batch."""
+        if self._chunks_handle is None or not is_large(record):
+            batch.put(object_id, record, self.handles[0])
+            return 0
+        batch.put(object_id, self.packs.append(object_id, record), self._chunks_handle)
+        batch.put(object_id, stub_of(record), self.handles[0])
+        return len(record)
 
-    def large(self, ids: list[Any]) -> list[bytes | None]:
-        """Large records; also while other threads run Python."""
+    def located(self, ids: list[Any]) -> list[bytes | None]:
+        """Where large records lie, or, in version 2, the records."""
         if self._chunks is None:
             return [None] * len(ids)
         # For a single key rocksdict would keep the GIL.
         found: list[bytes | None] = self._chunks.get(ids) or []
         return found
+
+    def large(self, ids: list[Any]) -> list[bytes | None]:
+        """Large records; also while other threads run Python."""
+        return [
+            self.packs.read(value) if value is not None and is_location(value) else value
+            for value in self.located(ids)
+        ]
+
+    def is_damaged(self, object_id: bytes) -> bool:
+        """Whether a blob has a large record, which is not where it should be, or not the blob's."""
+        stub, [value] = self.objects.get(object_id), self.located([object_id])
+        if stub is None or not is_stub(stub):
+            return False
+        if value is not None and is_location(value):
+            return not self.packs.holds(object_id, value)
+        # RocksDB has checked what it holds itself.
+        return value is None
 
     def delete_large(self, ids: Iterable[bytes]) -> None:
         if self._chunks is not None:
@@ -86,22 +113,87 @@ class Database:
 
     def without_stubs(self) -> list[bytes]:
         """Large records that nothing stands for: a writer died before it could delete them."""
-        stubs = ((key, self.objects.get(key)) for key in self.keys_of_large())
+        stubs = ((key, self.objects.get(key)) for key, _ in self.each_large())
         return [key for key, stub in stubs if stub is None or not is_stub(stub)]
 
-    def keys_of_large(self) -> Iterator[bytes]:
-        """The ids of all large records, which are read meanwhile. Raises at one that is damaged."""
+    def each_large(self) -> Iterator[tuple[bytes, bytes]]:
+        """The entries of `chunks`, in the order of ids. Raises at one that is damaged."""
         if self._chunks is not None:
             cursor: Any = self._chunks.iter()
             cursor.seek(b"")
             while cursor.valid():
-                yield cursor.key()
+                yield cursor.key(), cursor.value()
                 cursor.next()
             cursor.status()
+
+    def repack(self) -> None:
+        """Moves what counts out of packs in which not all does, and out of tables; removes packs.
+
+        What is moved at a time takes its room twice: an eighth of all, or `MOVED_BYTES_MIN`.
+        """
+        sizes = self.packs.sizes()
+        used = dict.fromkeys((pack for pack, _ in sizes), 0)
+        in_tables = False
+        for _, value in self.each_large():
+            if is_location(value):
+                pack, room = Packs.room(value)
+                used[pack] = used.get(pack, 0) + room
+            else:
+                in_tables = True
+        left = []
+        for pack, size in sizes:
+            if not used[pack]:
+                self.packs.remove(pack)
+            elif used[pack] != size:
+                left.append(pack)
+        if left or in_tables:
+            # Not behind something that is to go.
+            self.packs.begin()
+        if in_tables:
+            self._move(set())
+        bound = max(MOVED_BYTES_MIN, sum(used.values()) // 8)
+        while left:
+            moved = {left.pop()}
+            size = sum(used[pack] for pack in moved)
+            while left and size + used[left[-1]] <= bound:
+                size += used[left[-1]]
+                moved.add(left.pop())
+            for pack in self._move(moved):
+                self.packs.remove(pack)
+
+    def _move(self, packs: set[int]) -> set[int]:
+        """Appends anew what lies in packs, or in tables, and says for good where it lies now.
+
+        The packs in which nothing counts any more. What cannot be read stays where it is.
+        """
+        empty = set(packs)
+        batch, size = batch_of_writes(), 0
+        for object_id, value in self.each_large():
+            record = value
+            if is_location(value):
+                pack, _ = Packs.room(value)
+                if pack not in packs:
+                    continue
+                try:
+                    record = self.packs.read(value)
+                except (Corruption, StorageError):
+                    empty.discard(pack)
+                    continue
+            batch.put(object_id, self.packs.append(object_id, record), self._chunks_handle)
+            size += len(record)
+            if size >= MOVED_BYTES_MIN:
+                self.write(batch)
+                batch, size = batch_of_writes(), 0
+        self.write(batch)
+        if self._chunks is not None:
+            self._chunks.flush()
+        return empty
 
     def write(self, batch: WriteBatch) -> None:
         from rocksdict import WriteOptions
 
+        # RocksDB may flush what names a record at any time.
+        self.packs.sync()
         options = WriteOptions()
         # A property, which the stubs of rocksdict 0.3.29 declare as a method.
         options.disable_wal = True  # type: ignore[method-assign, assignment]
@@ -127,8 +219,8 @@ class Database:
             objects.set_options({"enable_blob_garbage_collection": "false"})
 
     def size_on_disk(self) -> int:
-        """The sum of tables and blob files."""
-        return sum(
+        """The sum of tables, blob files and packs."""
+        return sum(size for _, size in self.packs.sizes()) + sum(
             family.property_int_value(f"rocksdb.total-{files}-size") or 0
             for family in self.all_families
             for files in ("sst-files", "blob-file")

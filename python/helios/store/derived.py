@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from helios._core import Packs
     from helios.store.base import Page, Store, StoreCounts
     from helios.store.git.derived import Derived
 
@@ -88,8 +89,8 @@ class DerivedStore(Closing):
     def replace_records(self, records: Iterable[tuple[bytes, bytes]]) -> int:
         return self._store.replace_records(records)
 
-    def large(self, ids: Sequence[bytes]) -> list[bytes | None]:
-        return self._store.large(ids)
+    def located(self, ids: Sequence[bytes]) -> tuple[Packs | None, list[bytes | None]]:
+        return self._store.located(ids)
 
     def pages(self, *, with_large: bool = True) -> Iterator[Page]:
         return self._store.pages(with_large=with_large)

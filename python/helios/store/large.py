@@ -1,8 +1,9 @@
-"""Large records: blobs that lie in a family of their own, and the stub that stands for each.
+"""Large records: blobs that lie in packs, and the stub that stands for each.
 
-A blob whose record, raw or compressed, has `LARGE_BYTES_MIN` bytes or more is stored under its id
-in the family `chunks`, in tables; under its id in `objects` stands a stub of ten bytes. The stub is
-what counts: a large record without one is garbage, a stub without its record stands for nothing.
+A blob whose record, raw or compressed, has `LARGE_BYTES_MIN` bytes or more is appended to a pack.
+Under its id the family `chunks` says where it lies, and in `objects` stands a stub of ten bytes.
+The stub is what counts: a location without one is garbage, a stub without a location stands for
+nothing.
 
 ====== ===================================================
 offset content
@@ -12,9 +13,10 @@ offset content
 2      u64, little-endian: length of the record
 ====== ===================================================
 
-Why: reading a large record out of a table costs 0.2 ns a byte, checksum included. Blob files, which
-hold all other long values, are read at 2 ns a byte, because `rocksdict` computes their checksums
-(CRC-32C) without the processor's instruction for it (`docs/design/015-verify-at-speed.md`).
+In repositories of version 2 the record itself is in `chunks`; gc moves it to a pack.
+
+Why: what RocksDB does with a value on its way, in tables or in blob files, costs more than to hash
+it, and tables are written anew when they are merged (`docs/design/019-packs.md`).
 """
 
 from __future__ import annotations
@@ -27,25 +29,9 @@ LARGE_BYTES_MIN = 64 << 10
 STUB_BIT = 0x80
 STUB_LEN = 10
 
-KEPT_BYTES = 8 << 20
-"""What a thread has in memory of large records at a time, at most: those that RocksDB has read, and
-those that it has handed over."""
-
-
-def keep_freed_memory() -> None:
-    """To be called before many large records are read: the allocator keeps the memory of those that
-    were let go, for the next ones.
-
-    glibc returns what is freed to the system above a threshold, so that each page of each record
-    would be faulted in and cleared again: twice the processor time of a `verify` without that. The
-    threshold follows the largest block that was mapped and freed (mallopt(3), M_MMAP_THRESHOLD).
-    Other allocators do not care.
-    """
-    bytes(KEPT_BYTES)
-
 
 def is_large(record: bytes) -> bool:
-    """Whether a record goes to the family of large ones."""
+    """Whether a record goes to a pack."""
     return may_be_large(record[1], len(record)) and record[0] == BLOB
 
 
@@ -65,6 +51,16 @@ def is_stub(value: bytes) -> bool:
     return len(value) == STUB_LEN and value[1] >= STUB_BIT
 
 
+def form_of_stub(stub: bytes) -> int:
+    """The stored form of the record that a stub stands for."""
+    return stub[1] & ~STUB_BIT
+
+
 def length_of(stub: bytes) -> int:
     """The length of the record that a stub stands for."""
     return int.from_bytes(stub[2:], "little")
+
+
+def is_location(value: bytes) -> bool:
+    """Whether a value of `chunks` says where a record lies; what is longer is the record."""
+    return len(value) < LARGE_BYTES_MIN

@@ -56,7 +56,7 @@ def current(directory: str) -> str | None:
 def has_tables(directory: str) -> bool:
     """Whether the directory holds data of a database."""
     try:
-        return any(name.endswith((".sst", ".blob")) for name in os.listdir(directory))
+        return any(name.endswith((".sst", ".blob", ".pack")) for name in os.listdir(directory))
     except FileNotFoundError:
         return False
 

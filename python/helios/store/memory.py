@@ -33,9 +33,9 @@ class MemoryStore(Alone):
         with self._opened():
             before = len(self._records)
             for object_id, record in records:
-                form_of(object_id, record)
+                form = form_of(object_id, record)
                 known = self._records.get(object_id)
-                if known is None or supersedes(record, known):
+                if known is None or supersedes(form, known[1]):
                     self._records[object_id] = record
             return len(self._records) - before
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 FAMILIES = ("objects", "refs", "operations")
 CHUNKS = "chunks"
-"""The family of large records."""
+"""The family that says where large records lie."""
 
 # Measured over 50 writers that each put 4 MiB of records of 70 to 2000 bytes under random ids,
 # flush and close. Bytes written repeat to 1%; times are p50 of reads that the block cache does not
@@ -19,11 +19,8 @@ CHUNKS = "chunks"
 # 1.40 at 12, 1.39 at 16; from 1024 bytes on 1.57; from 256 on 1.35, but 6% more on disk. A blob
 # file costs a hit some 3 us (12 to 15 us against 7 to 10), a run costs a miss 0.1 us.
 RUNS_MAX = 16
-# Large records are merged by the number of runs alone. What is deleted of them is given back by gc,
-# which has all of it rewritten; that new runs are twice as much as the oldest says nothing of that.
-NEVER_PERCENT = 1 << 30
-# Refs and operations are small. More runs are more files for each open; that a short writer is
-# faster with 8 or 16 did not show above the noise (one run each).
+# Refs, operations and locations are small. More runs are more files for each open; that a short
+# writer is faster with 8 or 16 did not show above the noise (one run each).
 SMALL_RUNS_MAX = 4
 BLOB_BYTES_MIN = 512
 # Blocks of 4, 8 and 16 KiB take the same on disk (1.02 bytes per byte put: records are compressed
@@ -31,10 +28,6 @@ BLOB_BYTES_MIN = 512
 BLOCK_BYTES = 4 << 10
 BLOOM_BITS_PER_KEY = 10
 CACHE_BYTES = 32 << 20
-# Large records have a cache of their own, which keeps a block only as long as it is read from: they
-# would put everything else out of the other. A read that bypasses caches copies the value once
-# more, and `fill_cache` does nothing to a multi-get of rocksdict 0.3.29, which takes no options.
-LARGE_CACHE_BYTES = 0
 # Far more than the refs and operations of one maintenance, so that they wait for `flush`.
 MEMTABLE_BYTES = 32 << 20
 
@@ -59,18 +52,13 @@ def opening() -> tuple[Options, dict[str, Options]]:
         DBCompactionStyle,
         DBCompressionType,
         Options,
-        UniversalCompactOptions,
     )
 
-    def table(cache_bytes: int) -> BlockBasedOptions:
-        options = BlockBasedOptions()
-        options.set_bloom_filter(BLOOM_BITS_PER_KEY, False)
-        options.set_block_size(BLOCK_BYTES)
-        options.set_block_cache(Cache(cache_bytes))
-        options.set_checksum_type(ChecksumType.xxh3())
-        return options
-
-    small, large = table(CACHE_BYTES), table(LARGE_CACHE_BYTES)
+    table = BlockBasedOptions()
+    table.set_bloom_filter(BLOOM_BITS_PER_KEY, False)
+    table.set_block_size(BLOCK_BYTES)
+    table.set_block_cache(Cache(CACHE_BYTES))
+    table.set_checksum_type(ChecksumType.xxh3())
     database = Options(raw_mode=True)
     database.create_if_missing(True)
     database.create_missing_column_families(True)
@@ -84,11 +72,9 @@ def opening() -> tuple[Options, dict[str, Options]]:
 
     families = {name: Options(raw_mode=True) for name in (*FAMILIES, CHUNKS)}
     for name, options in families.items():
-        runs_max = RUNS_MAX if name in ("objects", CHUNKS) else SMALL_RUNS_MAX
-        options.set_block_based_table_factory(large if name == CHUNKS else small)
-        # A large record is compressed already, or does not get smaller.
-        none, zstd = DBCompressionType.none(), DBCompressionType.zstd()
-        options.set_compression_type(none if name == CHUNKS else zstd)
+        runs_max = RUNS_MAX if name == "objects" else SMALL_RUNS_MAX
+        options.set_block_based_table_factory(table)
+        options.set_compression_type(DBCompressionType.zstd())
         options.set_write_buffer_size(MEMTABLE_BYTES)
         options.set_compaction_style(DBCompactionStyle.universal())
         options.set_level_zero_file_num_compaction_trigger(runs_max)
@@ -96,7 +82,4 @@ def opening() -> tuple[Options, dict[str, Options]]:
         options.set_level_zero_stop_writes_trigger(4 * runs_max)
     families["objects"].set_enable_blob_files(True)
     families["objects"].set_min_blob_size(BLOB_BYTES_MIN)
-    merging = UniversalCompactOptions()
-    merging.max_size_amplification_percent = NEVER_PERCENT
-    families[CHUNKS].set_universal_compaction_options(merging)
     return database, families

@@ -11,21 +11,20 @@ family          key                      value
 ``refs``        name                     value of the ref
 ``operations``  segment, offset (u64     encoded operation; the position in the journal, so that
                 big-endian)              the order of keys is the order of time
-``chunks``      id, 32 bytes             large record
+``chunks``      id, 32 bytes             where a large record lies: in which pack, beside the tables
 ==============  =======================  ========================================================
 
-All tables have bloom filters; those of `chunks` are not compressed, the others with zstd. The
-counters are among the objects so
-that they are written, and flushed, in one with the records that they count.
+All tables have bloom filters. The counters are among the objects so that they are written, and
+flushed, in one with the records that they count.
 
 Durability. Nothing is written to RocksDB's own log: what has not been flushed is lost with the
 process. rocksdict flushes one family at a time, so `flush` keeps an order: `chunks`, `objects`,
-then `refs`, then `operations`. A large record is deleted after all that, once its stub is gone for
-good. Puts flush nothing by themselves: a write buffer is far larger than the refs and
-operations of one maintenance. Should RocksDB flush unasked all the same, because a buffer is full,
-it flushes all families in one step (`atomic_flush`). So a ref or an operation is durable only after
-the objects that it names, provided that they were put before it. Beyond that, families may differ
-in age after a crash.
+then `refs`, then `operations`. A location is deleted after all that, once its stub is gone for
+good. What is appended to packs is on disk before RocksDB is told of it. Puts flush nothing by
+themselves: a write buffer is far larger than the refs and operations of one maintenance. Should
+RocksDB flush unasked all the same, because a buffer is full, it flushes all families in one step
+(`atomic_flush`). So a ref or an operation is durable only after the objects that it names, provided
+that they were put before it. Beyond that, families may differ in age after a crash.
 
 Maintenance calls `put_records`, `flush`, `put_references`, `put_operations`, `flush`, and only then
 discards the journal. If it dies in between, the next one repeats all of it from the journal, which
@@ -38,6 +37,7 @@ import os
 from _thread import RLock
 from itertools import islice
 
+from helios._core import Packs
 from helios.errors import (
     Corruption,
     CorruptObject,
@@ -50,7 +50,7 @@ from helios.store import manifest as manifests
 from helios.store.alone import Alone
 from helios.store.base import FORMS, StoreCounts, checked_prefix, form_of, supersedes
 from helios.store.database import Database, batch_of_writes
-from helios.store.large import is_large, is_stub, may_be_large
+from helios.store.large import form_of_stub, is_large, is_stub, length_of, may_be_large
 from helios.store.lock import WriterLock
 from helios.store.options import CHUNKS, FAMILIES, opening
 from helios.store.place import Place, View
@@ -66,16 +66,22 @@ if TYPE_CHECKING:
     from helios.store.manifest import Manifest
 
     T = TypeVar("T")
+    Known = tuple[int, int]
 
 ID_LEN = 32
 COUNTERS = b"counters"
 
 BATCH_BYTES_MAX = 4 << 20
+PACKED_BYTES_MAX = 32 << 20
+"""What is appended to packs before it has to be on disk."""
 
 PAGE_LEN = 1024
 """How many entries a scan reads at once."""
 
 OPEN_ATTEMPTS_MAX = 100
+
+UNREADABLE = (-1, 0)
+"""What is known of a record that is there and damaged, instead of its form and length."""
 
 VIEWED_BYTES_MAX = 1 << 62
 """What may lie in the directory of tables; RocksDB wants a bound, which only a writer heeds."""
@@ -143,32 +149,30 @@ class RocksStore(Alone):
         with self._lock:
             database = self._writable()
             total = 0
-            batch, pending, counters = (
-                batch_of_writes(),
-                dict[bytes, bytes](),
-                self._counters.copy(),
-            )
+            batch, packed, counters = batch_of_writes(), 0, self._counters.copy()
+            pending: dict[bytes, Known] = {}
             for object_id, record in records:
                 form = form_of(object_id, record)
-                known = pending.get(object_id)
-                if known is None:
-                    known = self._known(database, object_id)
-                if known is None:
-                    total += 1
-                elif not supersedes(record, known):
-                    continue
-                elif known:
-                    counters[known[1]] -= 1
-                    counters[-1] -= len(known)
-                if known != b"":
+                known = pending.get(object_id) or self._known(database, object_id)
+                total += known is None
+                if known is not None and known != UNREADABLE:
+                    stays = not supersedes(form, known[0])
+                    if stays and (
+                        object_id in pending or not self._is_damaged(database, object_id, *known)
+                    ):
+                        continue
+                    counters[known[0]] -= 1
+                    counters[-1] -= known[1]
+                if known != UNREADABLE:
                     # What cannot be read is counted already.
                     counters[form] += 1
                     counters[-1] += len(record)
-                pending[object_id] = record
-                self._put(batch, object_id, record, replaces=known is not None)
-                if batch.size_in_bytes() >= BATCH_BYTES_MAX:
+                pending[object_id] = form, len(record)
+                packed += self._put(batch, object_id, record, replaces=known is not None)
+                if batch.size_in_bytes() >= BATCH_BYTES_MAX or packed >= PACKED_BYTES_MAX:
                     self._write_records(batch, counters)
-                    batch, pending, counters = batch_of_writes(), {}, counters.copy()
+                    batch, packed, counters = batch_of_writes(), 0, counters.copy()
+                    pending = {}
             if pending:
                 self._write_records(batch, counters)
             return total
@@ -182,35 +186,46 @@ class RocksStore(Alone):
             for object_id, record in replaced.items():
                 known = self._known(database, object_id)
                 # What cannot be read is counted already.
-                if known != b"":
+                if known != UNREADABLE:
                     counters[form_of(object_id, record)] += 1
                     counters[-1] += len(record)
-                if known:
-                    if len(known) > 1 and known[1] < len(FORMS):
-                        counters[known[1]] -= 1
-                    counters[-1] -= len(known)
+                    if known is not None:
+                        counters[known[0]] -= 1
+                        counters[-1] -= known[1]
                 self._put(batch, object_id, record, replaces=known is not None)
             if replaced:
                 self._write_records(batch, counters)
             return len(replaced)
 
-    def _put(self, batch: WriteBatch, object_id: bytes, record: bytes, *, replaces: bool) -> None:
-        self._writable().put(batch, object_id, record)
+    def _put(self, batch: WriteBatch, object_id: bytes, record: bytes, *, replaces: bool) -> int:
         if is_large(record):
             self._unlinked.discard(object_id)
         elif replaces:
             self._unlinked.add(object_id)
+        return self._guard(self._writable().put, batch, object_id, record)
 
-    def _known(self, database: Database, object_id: bytes) -> bytes | None:
-        """The record that is there, empty if it is damaged; None if there is none."""
+    def _known(self, database: Database, object_id: bytes) -> Known | None:
+        """Form and length of the record that is there; None if there is none."""
         try:
             # The bloom filters answer for a new object, without reading a block.
             known = self._guard(_get_value, database, object_id)
-            if known is not None and is_stub(known):
-                return self._guard(database.large, [object_id])[0] or b""
-            return known
         except Corruption:
-            return b""
+            return UNREADABLE
+        if known is None:
+            return None
+        if is_stub(known):
+            return form_of_stub(known), length_of(known)
+        is_record = len(known) > 1 and known[1] < len(FORMS)
+        return (known[1], len(known)) if is_record else UNREADABLE
+
+    def _is_damaged(self, database: Database, object_id: bytes, form: int, length: int) -> bool:
+        """Whether a large record is there, but not as it was. RocksDB has checked all others."""
+        if not may_be_large(form, length):
+            return False
+        try:
+            return self._guard(database.is_damaged, object_id)
+        except Corruption:
+            return True
 
     def _write_records(self, batch: WriteBatch, counters: list[int]) -> None:
         encoded = b"".join(count.to_bytes(8, "big") for count in counters)
@@ -218,7 +233,12 @@ class RocksStore(Alone):
         self._write(batch)
         self._counters = counters
 
+    def located(self, ids: Sequence[bytes]) -> tuple[Packs | None, list[bytes | None]]:
+        absent: tuple[Packs | None, list[bytes | None]] = (None, [None] * len(ids))
+        return self.read(_get_locations, absent, list(ids))
+
     def large(self, ids: Sequence[bytes]) -> list[bytes | None]:
+        """Large records, by id."""
         return self.read(Database.large, [None] * len(ids), list(ids))
 
     def pages(self, *, with_large: bool = True) -> Iterator[Page]:
@@ -230,8 +250,8 @@ class RocksStore(Alone):
         self.read(Database.size_on_disk, 0)
 
     def reads_through(self) -> bool:
-        """Whether RocksDB can read all tables of large records, also what counts no more there: it
-        will read it when it merges them, and write nothing from then on if it cannot."""
+        """Whether RocksDB can read all tables of `chunks`, also what counts no more there: it will
+        read it when it merges them, and write nothing from then on if it cannot."""
         try:
             self.read(_read_large, None)
         except (Corruption, StorageError):
@@ -263,6 +283,7 @@ class RocksStore(Alone):
             database = self._writable()
             self._unlinked.update(self._guard(database.without_stubs))
             self._guard(self._flush, database)
+            self._guard(database.repack)
             self._guard(database.compact)
 
     def reference(self, name: bytes) -> bytes | None:
@@ -306,7 +327,7 @@ class RocksStore(Alone):
         ]
 
     def counts(self) -> StoreCounts:
-        """As the interface says; `disk_bytes` is that of tables and blob files."""
+        """As the interface says; `disk_bytes` is that of tables, blob files and packs."""
         return self.read(_counts, StoreCounts())
 
     def refresh(self) -> None:
@@ -427,7 +448,7 @@ class RocksStore(Alone):
         place = self._guard(Place, self._path)
         access = AccessType.read_write()
         root = self._guard(Rdict, place.name, *opening(), access)
-        self._database = self._guard(Database, root, place)
+        self._database = self._guard(Database, root, place, Packs(self._path))
         self._guard(manifests.note, self._path)
         self._looked = True
         self._counters = _decode_counters(self._guard(_get_value, self._database, COUNTERS))
@@ -473,7 +494,7 @@ class RocksStore(Alone):
                 # Nothing has been moved to it since there are large records.
                 families = {name: each for name, each in families.items() if name != CHUNKS}
                 root = Rdict(view.name, database, families, AccessType.read_only())
-            return Database(root, place, has_chunks=CHUNKS in families)
+            return Database(root, place, Packs(self._path), has_chunks=CHUNKS in families)
         except Exception as error:  # noqa: BLE001 - as `_guard`, without the name of the view
             raise self._failure(Exception(str(error).replace(view.name, self._path))) from None
         finally:
@@ -555,8 +576,12 @@ def _get_reference(database: Database, name: bytes) -> bytes | None:
     return found
 
 
+def _get_locations(database: Database, ids: list[Any]) -> tuple[Packs | None, list[bytes | None]]:
+    return database.packs, database.located(ids)
+
+
 def _read_large(database: Database) -> None:
-    for _ in database.keys_of_large():
+    for _ in database.each_large():
         pass
 
 

@@ -36,7 +36,7 @@ use crate::vst::Vst;
 use progress::Progress;
 
 /// The version of a repository's layout. A newer one is refused, older ones stay readable.
-pub const FORMAT: u64 = 2;
+pub const FORMAT: u64 = 3;
 const FORMAT_FILE: &str = "format";
 
 pub struct Engine {

@@ -13,6 +13,7 @@ use crate::id::{Id, IdSet, ID_LEN};
 use crate::journal::frame::PAYLOAD_MAX;
 use crate::object::{varint_len, Kind, Reader};
 use crate::store::chunk::{split, split_stream, CHUNKED_BYTES_MIN};
+use crate::store::pack::{ENTRY_HEADER_LEN, ENTRY_MAGIC};
 use crate::store::record::{self, Chunk, Form, Record};
 use crate::store::ObjectReader;
 use crate::tree::{directory, node, Entry, EntryKind, Kid, Tree};
@@ -29,9 +30,10 @@ const FRAMED_LEN: usize = 4;
 /// expires, two checksums, the key, the value.
 const BLOB_KEY: [u8; 8] = (ID_LEN as u64).to_le_bytes();
 const BLOB_HEADER_LEN: usize = 32;
-/// A large record in a table of RocksDB begins a block that is not compressed: how many bytes the
-/// key shares with the one before, how many more it has, how many the value has (varints); the key,
-/// which is the id, a byte that says that a value follows, and seven more; the value.
+/// A large record of version 2, in a table of RocksDB, begins a block that is not compressed: how
+/// many bytes the key shares with the one before, how many more it has, how many the value has
+/// (varints); the key, which is the id, a byte that says that a value follows, and seven more; the
+/// value.
 const TABLE_KEY: [u8; 2] = [0, TABLE_KEY_LEN as u8];
 const TABLE_KEY_LEN: usize = ID_LEN + 8;
 const TABLE_VALUE: u8 = 1;
@@ -102,9 +104,9 @@ impl Engine {
         node::seal(tree.root_mut(), &mut Wanted { wanted, sink }).map(drop)
     }
 
-    /// Looks for records of the wanted objects anywhere in a file, as a frame of the journal, or a
-    /// blob file or a table of RocksDB hold them, whatever is around them. Gives out those that
-    /// verify.
+    /// Looks for records of the wanted objects anywhere in a file, as a frame of the journal, a
+    /// pack, or a blob file or a table of RocksDB hold them, whatever is around them. Gives out
+    /// those that verify.
     pub fn search_file(&self, path: &Path, wanted: &IdSet, found: Sink<'_>) -> Result<()> {
         let fail = |error| Error::io(path, error);
         let mut file = File::open(path).map_err(fail)?;
@@ -193,6 +195,11 @@ fn record_at(bytes: &[u8]) -> Option<(Id, usize, u64)> {
         let len = u64::from_le_bytes(*bytes[BLOB_KEY.len()..].first_chunk::<8>()?);
         let id = bytes.get(BLOB_HEADER_LEN..HEADER_LEN_MAX)?;
         return Some((Id::from_slice(id).ok()?, HEADER_LEN_MAX, len));
+    }
+    if bytes.starts_with(&ENTRY_MAGIC) {
+        let (id, rest) = bytes[ENTRY_MAGIC.len()..].split_at_checked(ID_LEN)?;
+        let len = u64::from_le_bytes(*rest.first_chunk::<8>()?);
+        return Some((Id::from_slice(id).ok()?, ENTRY_HEADER_LEN, len));
     }
     if bytes.starts_with(&TABLE_KEY) {
         let mut reader = Reader::new(&bytes[TABLE_KEY.len()..HEADER_LEN_MAX]);

@@ -1,6 +1,7 @@
 //! Stored forms and the interfaces through which objects are read.
 
 pub mod chunk;
+pub mod pack;
 pub mod record;
 
 use std::sync::Arc;
@@ -50,9 +51,8 @@ pub trait RecordSource: Send + Sync {
         self.records(ids)
     }
 
-    /// Gives `each` what the store itself has of large records, by their places in `ids`, in order
-    /// and without a copy where that can be had. It holds only some of them at a time. If it fails,
-    /// `each` may have seen the first ones.
+    /// Gives `each` what the store itself has of large records, by their places in `ids`, in order.
+    /// If it fails, `each` may have seen the first ones.
     fn each_large(&self, ids: &[Id], each: EachLarge<'_>) -> Result<()> {
         for (nth, window) in ids.chunks(LARGE_AT_ONCE).enumerate() {
             for (at, record) in self.stored(window)?.iter().enumerate() {
