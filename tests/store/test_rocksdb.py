@@ -181,6 +181,21 @@ def test_large_records_leave_nothing_in_a_cache(path: Path) -> None:
             assert (family.property_int_value("rocksdb.block-cache-usage") or 0) < 100 << 10
 
 
+def test_what_is_moved_out_of_packs_never_goes_into_one_that_is_emptied(path: Path) -> None:
+    """Also when a pack gets full meanwhile, and those that are emptied would have room."""
+    small, large = make_record(b"1" * (1 << 20)), make_record(b"2" * (40 << 20))
+    with RocksStore.open(path, writable=True) as store:
+        for at in range(4):
+            store._writable().packs.begin()
+            store.put_records([(make_id(at), large), (make_id(-at - 1), small)])
+        packs = {each.name for each in path.glob("*.pack")}
+        assert len(packs) == 4
+        store.delete_records([(make_id(-at - 1), 0, len(small)) for at in range(4)])
+        store.compact()
+        assert not packs & {each.name for each in path.glob("*.pack")}
+        assert store.records([make_id(at) for at in range(4)]) == [large] * 4
+
+
 def test_threads_read_through_refreshes_and_a_close(path: Path) -> None:
     with RocksStore.open(path, writable=True) as writer:
         fill(writer, *range(100))

@@ -128,15 +128,14 @@ impl Packs {
     /// Appends a record; it is on disk after the next `sync`.
     pub fn append(&self, id: &Id, record: &[u8]) -> Result<Location> {
         let mut tail = self.tail.lock();
-        if tail.as_ref().is_some_and(|tail| tail.end >= PACK_BYTES_MAX) {
-            self.sync_tail(&mut tail)?;
-            *tail = None;
+        let is_full = tail.as_ref().is_some_and(|tail| tail.end >= PACK_BYTES_MAX);
+        if is_full {
+            // Not another that has room: it may be one that is being emptied.
+            self.begin_after(&mut tail)?;
         }
-        if tail.is_none() {
-            *tail = Some(self.continued()?.map_or_else(|| self.begun(), Ok)?);
-        }
-        let Some(tail) = tail.as_mut() else {
-            return Err(Error::Store("no pack to append to".to_owned()));
+        let tail = match &mut *tail {
+            Some(tail) => tail,
+            none => none.insert(self.continued()?.map_or_else(|| self.begun(), Ok)?),
         };
         let mut header = [0; ENTRY_HEADER_LEN];
         header[..ENTRY_MAGIC.len()].copy_from_slice(&ENTRY_MAGIC);
@@ -152,11 +151,14 @@ impl Packs {
         Ok(Location { pack: tail.pack, offset, len: record.len() as u64 })
     }
 
-    /// Appends to a new pack from now on.
+    /// Appends to new packs from now on.
     pub fn begin(&self) -> Result<()> {
+        self.begin_after(&mut self.tail.lock())
+    }
+
+    fn begin_after(&self, tail: &mut Option<Tail>) -> Result<()> {
         let begun = self.begun()?;
-        let mut tail = self.tail.lock();
-        self.sync_tail(&mut tail)?;
+        self.sync_tail(tail)?;
         *tail = Some(begun);
         Ok(())
     }
@@ -321,6 +323,21 @@ mod tests {
         packs.remove(first.pack).unwrap();
         assert!(matches!(read(&packs, &second), Err(Error::CorruptStore(_))));
         assert_eq!(read(&packs, &third).unwrap(), record);
+    }
+
+    #[test]
+    fn a_full_pack_is_followed_by_a_new_one_not_by_another_with_room() {
+        let directory = tempfile::tempdir().unwrap();
+        let packs = Packs::new(directory.path());
+        let (id, record) = record(&vec![0; PACK_BYTES_MAX as usize / 2]);
+        let append = || packs.append(&id, &record).unwrap().pack;
+        let emptied = append();
+        packs.begin().unwrap();
+        let filled = append();
+        assert_eq!(append(), filled);
+        let next = append();
+        assert!(next != filled && next != emptied);
+        assert_eq!(append(), next);
     }
 
     #[test]
