@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from helios import Repository
+import pytest
+
+from helios import Repository, errors
 
 POLICY = '[retention]\nkeep-last = 2\ngrace = "0s"\nundo = "0s"\n'
 
@@ -50,3 +52,22 @@ def test_branches_whose_common_history_was_dropped_are_merged_as_strangers(
     merge = repo.merge("main", "side")
     assert [(each.path, each.reason) for each in merge.conflicts] == [("edited", "add/add")]
     assert merge.vst()["theirs"] == b"side 3"
+
+
+def test_a_commit_that_follows_its_branch_says_that_its_base_was_dropped(
+    repo: Repository, place: Path
+) -> None:
+    edits(repo, "main", "theirs", 3)
+    late = repo.vst()
+    late["mine"] = b"1"
+    edits(repo, "main", "theirs", 6)
+    (place / ".helios/config").write_text(POLICY)
+    with Repository.open(place) as other:
+        assert other.gc().snapshots == 7
+        edits(other, "main", "theirs", 3)
+        # By then nothing tells any more what the first one has deleted.
+        assert other.gc().snapshots == 3
+    with pytest.raises(errors.Collected, match=str(late.base)):
+        late.commit(on_conflict="retry")
+    assert late["mine"] == b"1"
+    assert repo.verify().clean

@@ -105,7 +105,7 @@ impl Engine {
     }
 
     /// Which of these objects cannot be built upon: they are dead, or nowhere.
-    fn gone(&self, ids: &[Id]) -> Result<IdSet> {
+    pub(super) fn gone(&self, ids: &[Id]) -> Result<IdSet> {
         let mut gone = IdSet::default();
         let mut elsewhere = Vec::new();
         for id in ids {

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::id::Id;
 use crate::merge::text::Labels;
 use crate::merge::{self, Conflict, Merge, Outcome};
-use crate::tree::Kid;
+use crate::tree::{Kid, Tree};
 use crate::vst::Vst;
 
 /// How often a commit follows its branch before it gives up. Each time another commit was made.
@@ -99,9 +99,11 @@ impl Engine {
                 }
                 stored => drop(stored?),
             }
-            let base = vst.base.map(|id| self.tree(&id)).transpose()?.unwrap_or_default();
             let ahead = self.tree(&head)?;
-            let merge = merge::trees(&base, &ahead, &vst.tree, self, labels)?;
+            let merge = match self.merge_onto(&ahead, vst, labels) {
+                Err(Error::ObjectNotFound { id }) => return Err(self.missed(vst, id)?),
+                merged => merged?,
+            };
             if !merge.conflicts.is_empty() {
                 return match self.commit(vst, options) {
                     Err(Error::BranchMoved(moved)) => match moved.yours {
@@ -120,5 +122,20 @@ impl Engine {
             vst.base = Some(head);
             vst.base_tree = ahead.id();
         }
+    }
+
+    /// What was changed since the VST's base, put upon another tree.
+    fn merge_onto(&self, ahead: &Tree, vst: &Vst, labels: Labels<'_>) -> Result<Merge> {
+        let base = vst.base.map(|id| self.tree(&id)).transpose()?.unwrap_or_default();
+        merge::trees(&base, ahead, &vst.tree, self, labels)
+    }
+
+    /// Why an object is missing: gc has dropped what the VST is based on, or there is damage.
+    fn missed(&self, vst: &Vst, id: Id) -> Result<Error> {
+        let base: Vec<Id> = vst.base.into_iter().collect();
+        Ok(match self.gone(&base)?.into_iter().next() {
+            Some(base) => Error::Collected { id: base },
+            None => Error::ObjectNotFound { id },
+        })
     }
 }
