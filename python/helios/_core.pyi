@@ -2,7 +2,7 @@
 Packs, and the functions."""
 
 import builtins
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
 from types import TracebackType
 from typing import Literal, TypeAlias, final
@@ -326,7 +326,7 @@ class Verification:
     def __init__(self, engine: Engine, objects_expected: int) -> None: ...
     def journal(self) -> None: ...
     def records(
-        self, batch: list[tuple[bytes, bytes]], large: list[tuple[bytes, int]]
+        self, batch: list[tuple[bytes, bytes]], large: Sequence[tuple[bytes, int, int]]
     ) -> list[bytes]: ...
     def finish(
         self, roots: list[str], undoable: OperationLog
@@ -484,7 +484,12 @@ _Rules: TypeAlias = tuple[int, int | None, int, int] | None
 class Collection:
     """One gc in progress."""
 
-    def look(self, records: list[tuple[bytes, bytes]], young_since_us: int) -> None: ...
+    def look(
+        self,
+        records: list[tuple[bytes, bytes]],
+        large: Sequence[tuple[bytes, int, int]],
+        young_since_us: int,
+    ) -> None: ...
     def look_at_journal(self, young_since_us: int) -> None: ...
     def keep(self, heads: list[bytes], rules: _Rules, protects_history: bool) -> None: ...
     def keep_if_there(self, found: list[bytes], rules: _Rules) -> None: ...
@@ -493,7 +498,10 @@ class Collection:
     def mark(self, quota: int | None) -> None: ...
     def sort_journal(self) -> None: ...
     def sort(
-        self, records: list[tuple[bytes, bytes]], counts_only: bool
+        self,
+        records: list[tuple[bytes, bytes]],
+        large: Sequence[tuple[bytes, int, int]],
+        counts_only: bool,
     ) -> list[tuple[bytes, bytes]]: ...
     def publish(self, indexes: list[str]) -> bool: ...
     def ends(self) -> list[tuple[bytes, bytes]]: ...

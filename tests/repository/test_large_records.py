@@ -367,8 +367,8 @@ def test_records_of_an_l2_without_the_family_are_read_and_verified(
         assert old.verify().clean
         with RocksStore.open(l2, writable=False) as store:
             pages = list(store.pages(with_large=False))
-            assert sum(length for page in pages for _, length in page.large) > 2 << 20
-            named = {key for page in pages for key, _ in page.large}
+            assert sum(length for page in pages for _, _, length in page.large) > 2 << 20
+            named = {key for page in pages for key, *_ in page.large}
             among = [r for p in pages for k, r in p.records if k not in named and len(r) > 64 << 10]
             assert sum(map(len, among)) > 2 << 20
         config = place / ".helios" / "config"
@@ -430,16 +430,30 @@ def test_gc_gives_back_the_room_of_large_records(repo: Repository, place: Path) 
     assert repo.verify().clean
 
 
+def test_gc_reads_no_large_record(large: Repository, place: Path) -> None:
+    config = place / ".helios" / "config"
+    config.write_text('[retention]\nkeep-last = 1\ngrace = "0s"\nundo = "0s"\n')
+    [pack] = (place / ".helios" / "l2").glob("*.pack")
+    pack.rename(place / "away")
+    collected = large.gc()
+    # A snapshot, its tree, and of the large file a list and the chunk that was edited.
+    assert collected.snapshots == 1
+    assert collected.objects >= 4
+    (place / "away").rename(pack)
+    assert large.verify().clean
+    assert len(large.read("main", "d/large")) == FILE_BYTES
+
+
 @pytest.mark.usefixtures("large")
 def test_a_large_record_without_a_stub_is_garbage_and_goes(place: Path) -> None:
     """What a writer leaves that dies between the flush of stubs and the deletion of records."""
     with in_l2(place) as store:
         large = [each for page in store.pages(with_large=False) for each in page.large]
         size = store.counts().disk_bytes
-        store.delete_records([(key, 0, length) for key, length in large])
+        store.delete_records(large)
         store._unlinked.clear()
         store.flush()
-        assert store.records([key for key, _ in large]) == [None] * len(large)
+        assert store.records([key for key, *_ in large]) == [None] * len(large)
         assert store.counts().disk_bytes >= size
         store.compact()
         assert store.counts().disk_bytes < size // 10
@@ -479,9 +493,9 @@ def test_what_is_left_of_a_pack_is_moved_and_only_that(place: Path) -> None:
         store.compact()
         assert packs(place) == before
         named = [each for page in store.pages(with_large=False) for each in page.large]
-        doomed, kept = named[:5], dict(named[5:])
+        doomed, kept = named[:5], {key: length for key, _, length in named[5:]}
         expected = dict(zip(kept, store.records(list(kept)), strict=True))
-        store.delete_records([(key, 0, length) for key, length in doomed])
+        store.delete_records(doomed)
         store.compact()
         after = packs(place)
         assert not before.keys() & after.keys()

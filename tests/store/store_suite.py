@@ -129,7 +129,7 @@ class StoreSuite:
             len(pages) == 1
         )
         named = {
-            key: length for page in store.pages(with_large=False) for key, length in page.large
+            key: length for page in store.pages(with_large=False) for key, _, length in page.large
         }
         assert all(len(records[key]) == length for key, length in named.items())
         assert store.stored(list(named)) == [records[key] for key in named]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use helios_core::engine;
-use helios_core::engine::gc::retention::Retention;
+use helios_core::engine::gc::{self, retention::Retention};
 use helios_core::error::Error;
 use helios_core::id::Id;
 use parking_lot::Mutex;
@@ -18,7 +18,7 @@ use crate::errors::Failure;
 
 /// An id and a record, or another id.
 type Stored<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>);
-/// What is to be deleted: id, stored form, length of the record.
+/// What may be, or is, to be deleted: id, stored form, length of the record.
 type Doomed<'py> = (Bound<'py, PyBytes>, u8, u64);
 
 /// One gc in progress.
@@ -66,12 +66,28 @@ fn borrowed<'a>(records: &'a [Stored<'_>]) -> Result<Vec<(Id, &'a [u8])>, Error>
     pairs.map(|(id, record)| Ok((id_from_store(id.as_bytes())?, record.as_bytes()))).collect()
 }
 
+fn unread(large: &[Doomed<'_>]) -> Result<Vec<gc::Doomed>, Error> {
+    let each = large.iter().map(|(id, form, record_len)| {
+        let id = id_from_store(id.as_bytes())?;
+        Ok(gc::Doomed { id, form: *form, record_len: *record_len })
+    });
+    each.collect()
+}
+
 #[pymethods]
 impl Collection {
-    /// Takes in records of L2.
-    fn look(&self, py: Python<'_>, records: Vec<Stored<'_>>, young_since_us: i64) -> PyResult<()> {
+    /// Takes in records of L2, and those that are large.
+    fn look(
+        &self,
+        py: Python<'_>,
+        records: Vec<Stored<'_>>,
+        large: Vec<Doomed<'_>>,
+        young_since_us: i64,
+    ) -> PyResult<()> {
         let records = borrowed(&records).map_err(Failure::from)?;
+        let large = unread(&large).map_err(Failure::from)?;
         let mut core = self.core.lock_py_attached(py);
+        core.look_at_large(&large);
         Ok(core.look(&records, young_since_us).map_err(Failure::from)?)
     }
 
@@ -125,15 +141,17 @@ impl Collection {
         self.with(py, engine::gc::Collection::sort_journal)
     }
 
-    /// Sorts records of L2; what is to be stored instead of some of them.
+    /// Sorts records of L2, and those that are large; what is to be stored instead of some of them.
     fn sort<'py>(
         &self,
         py: Python<'py>,
         records: Vec<Stored<'py>>,
+        large: Vec<Doomed<'py>>,
         counts_only: bool,
     ) -> PyResult<Vec<Stored<'py>>> {
         let records = borrowed(&records).map_err(Failure::from)?;
-        let anew = self.with(py, |core| core.sort(&records, counts_only))?;
+        let large = unread(&large).map_err(Failure::from)?;
+        let anew = self.with(py, |core| core.sort(&records, &large, counts_only))?;
         let anew = anew.into_iter();
         Ok(anew
             .map(|(id, record)| (PyBytes::new(py, id.as_bytes()), PyBytes::new(py, &record)))

@@ -84,7 +84,7 @@ impl Verification {
         &self,
         py: Python<'py>,
         batch: Vec<(PyBackedBytes, PyBackedBytes)>,
-        large: Vec<(PyBackedBytes, u64)>,
+        large: Vec<(PyBackedBytes, u8, u64)>,
     ) -> Vec<Bound<'py, PyBytes>> {
         let mut records = Vec::with_capacity(batch.len());
         let mut strange = Vec::new();
@@ -95,7 +95,7 @@ impl Verification {
             }
         }
         let mut named = Vec::with_capacity(large.len());
-        for (key, len) in &large {
+        for (key, _, len) in &large {
             match Id::from_slice(key) {
                 Ok(id) => named.push((id, *len)),
                 Err(_) => strange.push(PyBytes::new(py, key)),

@@ -18,7 +18,7 @@ from helios.repository.result import Result
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from helios._core import Collection, Engine
     from helios.repository.config import Config, Retention
@@ -192,9 +192,9 @@ class Gc:
         young_since_us = self._now_us - 1_000_000 * retention.grace_s
         counts = self._store.counts()
         self._engine.begin_phase("reading", counts.objects)
-        for records in self._records():
-            gc.look(records, young_since_us)
-            self._engine.step(len(records))
+        for records, large in self._records():
+            gc.look(records, large, young_since_us)
+            self._engine.step(len(records) + len(large))
         if not moved:
             gc.look_at_journal(young_since_us)
         rules = _rules(retention, self._now_us)
@@ -242,19 +242,23 @@ class Gc:
 
     def _sort(self, gc: Collection, *, counts_only: bool) -> None:
         self._engine.begin_phase("sorting", self._store.counts().objects)
-        for records in self._records():
-            anew = gc.sort(records, counts_only)
+        for records, large in self._records():
+            anew = gc.sort(records, large, counts_only)
             if anew:
                 self._store.replace_records(anew)
-            self._engine.step(len(records))
+            self._engine.step(len(records) + len(large))
 
-    def _records(self) -> Iterator[list[tuple[bytes, bytes]]]:
-        """All records of L2 in the order of ids. What cannot be read is not to be dropped."""
-        for page in self._store.pages():
+    def _records(
+        self,
+    ) -> Iterator[tuple[list[tuple[bytes, bytes]], Sequence[tuple[bytes, int, int]]]]:
+        """All records of L2, page by page; of large ones, which refer to nothing, what tells their
+        sizes. What cannot be read is not to be dropped."""
+        for page in self._store.pages(with_large=False):
             if page.gap is not None:
                 reason = page.gap[-1]
                 raise errors.CorruptObject(f"{reason}; see `verify`, gc has deleted nothing")
-            yield [entry for entry in page.records if len(entry[0]) == ID_LEN]
+            large = [each for each in page.large if len(each[0]) == ID_LEN]
+            yield [entry for entry in page.records if len(entry[0]) == ID_LEN], large
 
     def _delete(self, gc: Collection) -> None:
         # Before anything is deleted it must be known where history ends.

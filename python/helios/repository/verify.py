@@ -181,7 +181,7 @@ class Pass:
         first, second = next(pages, None), next(pages, None)
         if first is None or second is None:
             if first is not None:
-                self._strange(self.verification.records(first.records, list(first.large)))
+                self._strange(self.verification.records(first.records, first.large))
             return
         # Only where there is something to gain: its import takes longer than all of a small L2.
         from concurrent.futures import Future, ThreadPoolExecutor
@@ -191,7 +191,7 @@ class Pass:
             for page in chain((first, second), pages):
                 if running is not None:
                     self._strange(running.result())
-                running = verifier.submit(self.verification.records, page.records, list(page.large))
+                running = verifier.submit(self.verification.records, page.records, page.large)
             if running is not None:
                 self._strange(running.result())
 

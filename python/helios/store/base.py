@@ -66,7 +66,7 @@ class Page:
     """Records by key, in the order of keys, and the gap behind them, if there is one.
 
     A gap is what cannot be read: between which keys (None: the last one), and why. `large` are
-    large records that were not read, each with its length.
+    large records that were not read: id, stored form and length of each.
     """
 
     __slots__ = ("gap", "large", "records")
@@ -75,7 +75,7 @@ class Page:
         self,
         records: list[tuple[bytes, bytes]],
         gap: tuple[bytes, bytes | None, str] | None = None,
-        large: Sequence[tuple[bytes, int]] = (),
+        large: Sequence[tuple[bytes, int, int]] = (),
     ) -> None:
         self.records = records
         self.gap = gap

@@ -11,7 +11,7 @@ from operator import itemgetter
 
 from helios.errors import Corruption, StorageError
 from helios.store.base import Page
-from helios.store.large import is_stub, length_of
+from helios.store.large import form_of_stub, is_stub, length_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ def whole(store: RocksStore, pages: Iterator[Page]) -> Iterator[Page]:
     for page in pages:
         entries: list[tuple[bytes, bytes | int]] = []
         size = 0
-        both: list[tuple[bytes, bytes | int]] = [*page.records, *page.large]
+        both: list[tuple[bytes, bytes | int]] = [*page.records]
+        both += ((key, length) for key, _, length in page.large)
         for key, entry in sorted(both, key=itemgetter(0)):
             entries.append((key, entry))
             size += entry if isinstance(entry, int) else len(entry)
@@ -76,7 +77,9 @@ def pages(store: RocksStore) -> Iterator[Page]:
                 return
             start = following
             continue
-        large = [(key, length_of(value)) for key, value in found if is_stub(value)]
+        large = [
+            (key, form_of_stub(value), length_of(value)) for key, value in found if is_stub(value)
+        ]
         records = [entry for entry in found if not is_stub(entry[1])] if large else found
         yield Page(records, large=large)
         if is_last:

@@ -37,6 +37,7 @@ pub struct Dead {
     storage: Storage,
     count: u64,
     pending: Vec<u8>,
+    last: Option<Id>,
 }
 
 impl Dead {
@@ -56,7 +57,7 @@ impl Dead {
                 Storage::File { file, path: path.to_path_buf() }
             }
         };
-        let dead = Dead { storage, count: 0, pending: Vec::new() };
+        let dead = Dead { storage, count: 0, pending: Vec::new(), last: None };
         dead.write_at(&[0; HEADER_LEN as usize], 0)?;
         Ok(dead)
     }
@@ -83,7 +84,7 @@ impl Dead {
             return Ok(None);
         }
         let storage = Storage::File { file, path };
-        Ok(Some(Dead { storage, count, pending: Vec::new() }))
+        Ok(Some(Dead { storage, count, pending: Vec::new(), last: None }))
     }
 
     pub fn len(&self) -> u64 {
@@ -94,8 +95,11 @@ impl Dead {
         self.count == 0
     }
 
-    /// Adds an object; ids must rise.
+    /// Adds an object. Fails if ids do not rise: whoever looks for one would not find it.
     pub fn push(&mut self, doomed: &Doomed) -> Result<()> {
+        if self.last.replace(doomed.id).is_some_and(|last| last >= doomed.id) {
+            return Err(Error::malformed(format!("{} is not in the order of ids", doomed.id)));
+        }
         self.pending.extend_from_slice(doomed.id.as_bytes());
         let word = u64::from(doomed.form) | doomed.record_len << 8;
         self.pending.extend_from_slice(&word.to_le_bytes());

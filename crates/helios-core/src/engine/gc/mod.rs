@@ -21,7 +21,8 @@ use crate::store::record::{self, Base, Form, Record};
 use crate::store::ObjectReader;
 use crate::tree::node::Node;
 use crate::worktree::Index;
-use dead::{Dead, Doomed};
+use dead::Dead;
+pub use dead::Doomed;
 use live::LiveSet;
 use retention::Retention;
 
@@ -147,6 +148,12 @@ impl Collection {
             }
         }
         Ok(())
+    }
+
+    /// As `look`, of blobs that are stored whole, and refer to nothing.
+    pub fn look_at_large(&mut self, large: &[Doomed]) {
+        self.found.objects += large.len() as u64;
+        self.found.record_bytes += large.iter().map(|each| each.record_len).sum::<u64>();
     }
 
     fn note_chunks(&mut self, id: &Id, record: &Record<'_>) -> Result<()> {
@@ -340,25 +347,25 @@ impl Collection {
 
     /// Sorts records of L2, which come in the order of ids, into live and dead. What is given back
     /// is to be stored instead of what is there: records of live objects that must not rest on dead
-    /// ones, or that were not compressed yet.
-    /// With `counts_only` nothing is set down.
+    /// ones, or that were not compressed yet. `large` are blobs among them that are stored whole,
+    /// and compressed if that makes them smaller. With `counts_only` nothing is set down.
     pub fn sort(
         &mut self,
         records: &[(Id, &[u8])],
+        large: &[Doomed],
         counts_only: bool,
     ) -> Result<Vec<(Id, Vec<u8>)>> {
         let mut rewritten = Vec::new();
+        let mut large = large.iter().peekable();
         for (id, bytes) in records {
+            while let Some(each) = large.next_if(|each| each.id < *id) {
+                self.sort_large(each, counts_only)?;
+            }
             let record = Record::parse(bytes).map_err(|error| error.in_object(id))?;
             if !self.live.contains(id)? {
-                self.found.dead_objects += 1;
-                self.found.dead_bytes += bytes.len() as u64;
                 self.found.dead_snapshots += u64::from(record.kind == Kind::Snapshot);
-                if !counts_only {
-                    let record_len = bytes.len() as u64;
-                    let doomed = Doomed { id: *id, form: record.form as u8, record_len };
-                    self.dead_set()?.push(&doomed)?;
-                }
+                let (form, record_len) = (record.form as u8, bytes.len() as u64);
+                self.doom(&Doomed { id: *id, form, record_len }, counts_only)?;
                 continue;
             }
             if counts_only {
@@ -375,8 +382,25 @@ impl Collection {
             };
             rewritten.extend(anew.map(|anew| (*id, anew)));
         }
+        large.try_for_each(|each| self.sort_large(each, counts_only))?;
         self.found.rewritten += rewritten.len() as u64;
         Ok(rewritten)
+    }
+
+    fn sort_large(&mut self, each: &Doomed, counts_only: bool) -> Result<()> {
+        match self.live.contains(&each.id)? {
+            true => Ok(()),
+            false => self.doom(each, counts_only),
+        }
+    }
+
+    fn doom(&mut self, dead: &Doomed, counts_only: bool) -> Result<()> {
+        self.found.dead_objects += 1;
+        self.found.dead_bytes += dead.record_len;
+        match counts_only {
+            true => Ok(()),
+            false => self.dead_set()?.push(dead),
+        }
     }
 
     /// As `look`, of what is in the journal and not in L2: for a gc that does not move it.
@@ -386,7 +410,7 @@ impl Collection {
 
     /// As `sort` with `counts_only`, of what is in the journal and not in L2.
     pub fn sort_journal(&mut self) -> Result<()> {
-        self.each_in_journal(&mut |this, id, bytes| this.sort(&[(id, bytes)], true).map(drop))
+        self.each_in_journal(&mut |this, id, bytes| this.sort(&[(id, bytes)], &[], true).map(drop))
     }
 
     fn each_in_journal(&mut self, body: &mut EachRecord<'_>) -> Result<()> {
