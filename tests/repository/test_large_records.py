@@ -528,8 +528,10 @@ def test_what_cannot_be_read_stays_in_its_pack(large: Repository, place: Path) -
     path.rename(path.with_suffix(".away"))
     with Repository.open(place, cache_bytes=0) as repo:
         found = repo.verify()
+        # Each chunk is told with the file that it is a part of.
+        assert all(damage.effects for damage in found.damage)
         assert affected(found) == {"d/large", "middling"}
-        with pytest.raises(errors.Corruption, match=r"pack is missing; restore it"):
+        with pytest.raises(errors.Corruption, match=r"\.pack: it is missing; `verify --repair`"):
             repo.read("main", "d/large")
         assert repo.read("main", "small") == b"1"
     with in_l2(place) as store:

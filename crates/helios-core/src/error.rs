@@ -90,6 +90,8 @@ pub enum Error {
     Store(String),
     #[error("L2 store: {0}")]
     CorruptStore(String),
+    #[error("{}: {reason}; `verify --repair` looks elsewhere for what it held", path.display())]
+    CorruptPack { path: PathBuf, reason: String },
     /// Objects are derived from git's, and it is not there.
     #[error("{0}")]
     GitNotFound(String),
@@ -116,6 +118,7 @@ impl Error {
             Error::ObjectNotFound { .. }
                 | Error::CorruptObject { .. }
                 | Error::CorruptStore(_)
+                | Error::CorruptPack { .. }
                 | Error::Malformed(_)
         )
     }
@@ -154,9 +157,10 @@ impl Error {
             Error::Busy(_) => "StoreBusy",
             Error::Outdated => "StoreBusy",
             Error::NotASnapshot { .. } => "UnknownRevision",
-            Error::CorruptObject { .. } | Error::Malformed(_) | Error::CorruptStore(_) => {
-                "CorruptObject"
-            }
+            Error::CorruptObject { .. }
+            | Error::Malformed(_)
+            | Error::CorruptStore(_)
+            | Error::CorruptPack { .. } => "CorruptObject",
             Error::CorruptJournal { .. } => "CorruptJournal",
             Error::BranchMoved(_) => "BranchMoved",
             Error::ReadOnly(_) => "ReadOnlyRepository",

@@ -158,8 +158,15 @@ impl Verification {
         for (name, id) in roots {
             heads.push((name, parse_id(&id)?));
         }
-        let damaged = damaged.iter().map(|ids| parse_ids(ids)).collect::<Result<Vec<_>, _>>()?;
+        let mut damaged =
+            damaged.iter().map(|ids| parse_ids(ids)).collect::<Result<Vec<_>, _>>()?;
         let effects = py.detach(|| {
+            let verifier = self.verifier.lock();
+            for ids in &mut damaged {
+                let files: Vec<Id> =
+                    ids.iter().flat_map(|id| verifier.files_of(id)).copied().collect();
+                ids.extend(files);
+            }
             let log = undoable.log.lock();
             reach::effects(&self.engine, &heads, log.undoable(), &damaged)
         });

@@ -90,7 +90,7 @@ impl Packs {
         }
     }
 
-    /// Reads a record, as it is, into a buffer, which only grows. Fails with `CorruptStore` if the
+    /// Reads a record, as it is, into a buffer, which only grows. Fails with `CorruptPack` if the
     /// pack is not there, or ends before.
     pub fn read<'b>(&self, location: &Location, buffer: &'b mut Vec<u8>) -> Result<&'b [u8]> {
         let file = self.file(location.pack)?;
@@ -99,11 +99,10 @@ impl Packs {
         // Before any memory is asked for.
         if location.offset.checked_add(location.len).is_none_or(|end| end > size) {
             let Location { offset, len, .. } = location;
-            return Err(Error::CorruptStore(format!(
-                "{} ends after {size} bytes, before the record of {len} bytes at byte {offset}; \
-                 restore it from a copy of the repository",
-                path().display()
-            )));
+            let reason = format!(
+                "it ends after {size} bytes, before the end of the {len} bytes at byte {offset}"
+            );
+            return Err(Error::CorruptPack { path: path(), reason });
         }
         let len = location.len as usize;
         if buffer.len() < len {
@@ -225,10 +224,9 @@ impl Packs {
         }
         let path = self.path(pack);
         let file = File::open(&path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Error::CorruptStore(format!(
-                "{} is missing; restore it from a copy of the repository",
-                path.display()
-            )),
+            io::ErrorKind::NotFound => {
+                Error::CorruptPack { path: path.clone(), reason: "it is missing".to_owned() }
+            }
             _ => Error::io(&path, error),
         })?;
         if open.len() >= OPEN_MAX {
@@ -321,7 +319,7 @@ mod tests {
         let third = append(&packs);
         assert_ne!(third.pack, first.pack);
         packs.remove(first.pack).unwrap();
-        assert!(matches!(read(&packs, &second), Err(Error::CorruptStore(_))));
+        assert!(matches!(read(&packs, &second), Err(Error::CorruptPack { .. })));
         assert_eq!(read(&packs, &third).unwrap(), record);
     }
 
@@ -352,7 +350,7 @@ mod tests {
             Location { offset: u64::MAX, ..location },
         ] {
             let error = read(&packs, &wrong).unwrap_err();
-            assert!(matches!(&error, Error::CorruptStore(reason) if reason.contains(".pack")));
+            assert!(matches!(error, Error::CorruptPack { .. }));
         }
     }
 

@@ -159,6 +159,8 @@ pub struct Verifier {
     chunked: Vec<Chunked>,
     /// Large records of L2 that nothing has proved yet.
     large: IdSet,
+    /// The files that did not come out right, by their chunks.
+    unproved: IdMap<Vec<Id>>,
     /// Positions of operations in the journal that cannot be decoded.
     operations: Vec<(u64, u64)>,
     records: u64,
@@ -194,6 +196,7 @@ impl Verifier {
             splices: Vec::new(),
             chunked: Vec::new(),
             large: IdSet::default(),
+            unproved: IdMap::default(),
             operations: Vec::new(),
             records: 0,
             bytes: 0,
@@ -203,6 +206,11 @@ impl Verifier {
     /// Whether the object has been met and is sound.
     pub fn knows(&self, id: &Id) -> bool {
         self.facts.contains_key(id)
+    }
+
+    /// The files that an object, if it is damaged, is a chunk of.
+    pub fn files_of(&self, chunk: &Id) -> &[Id] {
+        self.unproved.get(chunk).map_or(&[], Vec::as_slice)
     }
 
     fn is_snapshot(&self, id: &Id) -> bool {

@@ -174,8 +174,11 @@ impl Verifier {
                 let check = |file: &&Chunked| self.check_chunks(&file.0, &file.2);
                 batch.par_iter().with_max_len(1).map(check).collect()
             });
-            for ((id, place, _), checked) in batch.iter().zip(checked) {
+            for ((id, place, chunks), checked) in batch.iter().zip(checked) {
                 self.note(*id, *place, checked);
+                for chunk in chunks {
+                    self.unproved.entry(chunk.id).or_default().push(*id);
+                }
             }
         }
     }
