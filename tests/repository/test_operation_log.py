@@ -5,6 +5,7 @@ lost."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -412,7 +413,11 @@ def test_nothing_is_found_beside_many_who_do_everything(
     assert_whole(repo.verify())
     repo.maintenance()
     assert_whole(repo.verify())
-    assert (log(repo)[0] == first) == (undo == "7d")
+    # The workers' own may all have come too soon, or have waited for another in vain.
+    time.sleep(1)
+    repo.gc()
+    assert_whole(repo.verify())
+    assert (log(repo)[:1] == [first]) == (undo == "7d")
     (place / ".helios" / "config").write_text('[retention]\nundo = "0s"\ngrace = "0s"\n')
     repo.gc()
     assert list(repo.operations()) == []
