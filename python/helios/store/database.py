@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 from helios._core import Packs
 from helios.errors import Corruption, StorageError
@@ -94,10 +95,8 @@ class Database:
         ]
 
     def is_damaged(self, object_id: bytes) -> bool:
-        """Whether a blob has a large record, which is not where it should be, or not the blob's."""
-        stub, [value] = self.objects.get(object_id), self.located([object_id])
-        if stub is None or not is_stub(stub):
-            return False
+        """Whether the large record of a blob is not where it should be, or not the blob's."""
+        [value] = self.located([object_id])
         if value is not None and is_location(value):
             return not self.packs.holds(object_id, value)
         # RocksDB has checked what it holds itself.
@@ -131,17 +130,16 @@ class Database:
 
         What is moved at a time takes its room twice: an eighth of all, or `MOVED_BYTES_MIN`.
         """
-        sizes = self.packs.sizes()
-        used = dict.fromkeys((pack for pack, _ in sizes), 0)
+        used = Counter[int]()
         in_tables = False
         for _, value in self.each_large():
             if is_location(value):
                 pack, room = Packs.room(value)
-                used[pack] = used.get(pack, 0) + room
+                used[pack] += room
             else:
                 in_tables = True
         left = []
-        for pack, size in sizes:
+        for pack, size in self.packs.sizes():
             if not used[pack]:
                 self.packs.remove(pack)
             elif used[pack] != size:
@@ -151,11 +149,10 @@ class Database:
             self.packs.begin()
         if in_tables:
             self._move(set())
-        bound = max(MOVED_BYTES_MIN, sum(used.values()) // 8)
+        bound = max(MOVED_BYTES_MIN, used.total() // 8)
         while left:
-            moved = {left.pop()}
-            size = sum(used[pack] for pack in moved)
-            while left and size + used[left[-1]] <= bound:
+            moved, size = set[int](), 0
+            while left and (not moved or size + used[left[-1]] <= bound):
                 size += used[left[-1]]
                 moved.add(left.pop())
             for pack in self._move(moved):

@@ -21,6 +21,8 @@ it, and tables are written anew when they are merged (`docs/design/019-packs.md`
 
 from __future__ import annotations
 
+from helios._core import Packs
+
 BLOB = 1
 WHOLE_FORMS = (0, 1)
 """Raw and zstd: what is stored with the help of others is small, and read before them."""
@@ -63,4 +65,4 @@ def length_of(stub: bytes) -> int:
 
 def is_location(value: bytes) -> bool:
     """Whether a value of `chunks` says where a record lies; what is longer is the record."""
-    return len(value) < LARGE_BYTES_MIN
+    return len(value) == Packs.LOCATION_LEN

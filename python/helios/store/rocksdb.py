@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from helios.store.manifest import Manifest
 
     T = TypeVar("T")
-    Known = tuple[int, int]
+    Known = tuple[int, int, bool]
 
 ID_LEN = 32
 COUNTERS = b"counters"
@@ -80,8 +80,8 @@ PAGE_LEN = 1024
 
 OPEN_ATTEMPTS_MAX = 100
 
-UNREADABLE = (-1, 0)
-"""What is known of a record that is there and damaged, instead of its form and length."""
+UNREADABLE = (-1, 0, False)
+"""What is known of a record that RocksDB cannot read."""
 
 VIEWED_BYTES_MAX = 1 << 62
 """What may lie in the directory of tables; RocksDB wants a bound, which only a writer heeds."""
@@ -156,18 +156,18 @@ class RocksStore(Alone):
                 known = pending.get(object_id) or self._known(database, object_id)
                 total += known is None
                 if known is not None and known != UNREADABLE:
-                    stays = not supersedes(form, known[0])
-                    if stays and (
-                        object_id in pending or not self._is_damaged(database, object_id, *known)
+                    known_form, known_length, has_stub = known
+                    if not supersedes(form, known_form) and not (
+                        has_stub and self._is_damaged(database, object_id)
                     ):
                         continue
-                    counters[known[0]] -= 1
-                    counters[-1] -= known[1]
+                    counters[known_form] -= 1
+                    counters[-1] -= known_length
                 if known != UNREADABLE:
                     # What cannot be read is counted already.
                     counters[form] += 1
                     counters[-1] += len(record)
-                pending[object_id] = form, len(record)
+                pending[object_id] = form, len(record), False
                 packed += self._put(batch, object_id, record, replaces=known is not None)
                 if batch.size_in_bytes() >= BATCH_BYTES_MAX or packed >= PACKED_BYTES_MAX:
                     self._write_records(batch, counters)
@@ -205,7 +205,8 @@ class RocksStore(Alone):
         return self._guard(self._writable().put, batch, object_id, record)
 
     def _known(self, database: Database, object_id: bytes) -> Known | None:
-        """Form and length of the record that is there; None if there is none."""
+        """Form and length of the record that is there, and whether a stub stands for it; None if
+        there is none."""
         try:
             # The bloom filters answer for a new object, without reading a block.
             known = self._guard(_get_value, database, object_id)
@@ -214,14 +215,12 @@ class RocksStore(Alone):
         if known is None:
             return None
         if is_stub(known):
-            return form_of_stub(known), length_of(known)
+            return form_of_stub(known), length_of(known), True
         is_record = len(known) > 1 and known[1] < len(FORMS)
-        return (known[1], len(known)) if is_record else UNREADABLE
+        return (known[1], len(known), False) if is_record else UNREADABLE
 
-    def _is_damaged(self, database: Database, object_id: bytes, form: int, length: int) -> bool:
-        """Whether a large record is there, but not as it was. RocksDB has checked all others."""
-        if not may_be_large(form, length):
-            return False
+    def _is_damaged(self, database: Database, object_id: bytes) -> bool:
+        """Whether a large record is not as it was. RocksDB has checked all others."""
         try:
             return self._guard(database.is_damaged, object_id)
         except Corruption:
