@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 
 from helios._core import Packs
 from helios.errors import Corruption, StorageError
@@ -130,17 +129,17 @@ class Database:
 
         What is moved at a time takes its room twice: an eighth of all, or `MOVED_BYTES_MIN`.
         """
-        used = Counter[int]()
+        used: dict[int, int] = {}
         in_tables = False
         for _, value in self.each_large():
             if is_location(value):
                 pack, room = Packs.room(value)
-                used[pack] += room
+                used[pack] = used.get(pack, 0) + room
             else:
                 in_tables = True
         left = []
         for pack, size in self.packs.sizes():
-            if not used[pack]:
+            if pack not in used:
                 self.packs.remove(pack)
             elif used[pack] != size:
                 left.append(pack)
@@ -149,7 +148,7 @@ class Database:
             self.packs.begin()
         if in_tables:
             self._move(set())
-        bound = max(MOVED_BYTES_MIN, used.total() // 8)
+        bound = max(MOVED_BYTES_MIN, sum(used.values()) // 8)
         while left:
             moved, size = set[int](), 0
             while left and (not moved or size + used[left[-1]] <= bound):
