@@ -6,12 +6,15 @@ Nothing here looks at a time.
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 
+from environment import LIMIT_S
 from helios import Repository
 from helios.bench import commits, machine, report
 from helios.bench.committer import committer
@@ -267,6 +270,43 @@ def test_an_interrupted_run_keeps_what_it_has_and_says_so(tmp_path: Path) -> Non
     assert (data["partial"], data["unmeasured"]) == ("interrupted", ["cut", "never"])
     assert "PARTIAL:     interrupted; not measured: cut; never" in said
     assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupt_while_files_are_deleted_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupts = [KeyboardInterrupt()]
+    rmtree = shutil.rmtree
+
+    def interrupted(place: Path, **options: bool) -> None:
+        if interrupts:
+            raise interrupts.pop()
+        rmtree(place, **options)
+
+    monkeypatch.setattr("helios.bench.run.shutil.rmtree", interrupted)
+    settings = Settings(smoke=True, directory=tmp_path)
+    with pytest.raises(KeyboardInterrupt), workbench(settings, 0, lambda _: None):
+        pass
+    assert not interrupts
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupt_while_a_thread_starts_leaves_it_not_running(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[Thread] = []
+    start = Thread.start
+
+    def interrupted(thread: Thread) -> None:
+        start(thread)
+        started.append(thread)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt), commits.busy_thread():
+        pytest.fail("it was entered")
+    started[0].join(LIMIT_S)
+    assert not started[0].is_alive()
 
 
 def test_too_small_a_disk_is_said_before_anything_is_written(tmp_path: Path) -> None:

@@ -99,6 +99,17 @@ pub fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// Waits for a file's lock, whatever signals come meanwhile: who handles them looks at them when the
+/// core returns.
+pub fn lock(file: &File) -> io::Result<()> {
+    loop {
+        match file.lock() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
 /// Whether a file system refuses one entry for what it is (its name, its kind, its place), and may
 /// well take others. A full, failing or read-only one takes none.
 pub fn refuses_entry(error: &io::Error) -> bool {

@@ -1,7 +1,7 @@
 //! Core errors become the exceptions of `helios.errors`.
 
 use helios_core::error::Error;
-use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
+use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyModule};
@@ -21,8 +21,9 @@ impl From<Failure> for PyErr {
     fn from(failure: Failure) -> PyErr {
         Python::attach(|py| match exception(py, &failure.0) {
             Ok(error) => error,
-            // Only if helios.errors itself is broken; the message still gets out.
-            Err(_) => PyRuntimeError::new_err(failure.0.to_string()),
+            // Making it runs Python, where a signal's handler may have its turn: what that raises,
+            // such as `KeyboardInterrupt`, is not to be lost.
+            Err(raised) => raised,
         })
     }
 }

@@ -30,12 +30,13 @@ def busy_thread() -> Iterator[None]:
             count += 1
 
     thread = Thread(target=work)
-    thread.start()
     try:
+        # Ctrl-C may come when the thread runs and nobody knows it yet.
+        thread.start()
         yield
     finally:
         stop.set()
-        thread.join()
+    thread.join()
 
 
 def preemptions() -> int:

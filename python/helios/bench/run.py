@@ -116,7 +116,12 @@ def workbench(
             bench.close()
         finally:
             say("deleting what was made")
-            _remove(place)
+            try:
+                _remove(place)
+            except KeyboardInterrupt:
+                # Once more, then: only who insists leaves files behind.
+                _remove(place)
+                raise
 
 
 def _remove(place: Path) -> None:

@@ -64,12 +64,13 @@ def helios(bench: Workbench) -> Soaked:
                 peak = max(peak, size_of(directory))
 
         sampler = Thread(target=sample)
-        sampler.start()
         try:
+            # As in `busy_thread`.
+            sampler.start()
             collected = repository.gc()
         finally:
             done.set()
-            sampler.join()
+        sampler.join()
         bench.record("snapshots after gc", str(len(list(repository.log("main")))))
         return Soaked(collected, peak, size_of(directory))
 

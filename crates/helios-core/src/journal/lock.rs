@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicU64;
 
 use crate::error::{Error, Result};
+use crate::platform;
 use crate::words::SharedWords;
 
 /// An open lock file, and the process that opened it: after a fork the child must not use it,
@@ -34,7 +35,7 @@ impl Lock {
     /// The lock in `slot`, opened if this process has not done so yet, and held.
     pub fn acquire<'s>(slot: &'s mut Option<Lock>, path: &Path) -> Result<LockGuard<'s>> {
         let lock = Lock::in_slot(slot, path)?;
-        lock.file.lock().map_err(|error| Error::io(path, error))?;
+        platform::lock(&lock.file).map_err(|error| Error::io(path, error))?;
         Ok(LockGuard(lock))
     }
 
@@ -60,7 +61,7 @@ impl Lock {
                 Err(TryLockError::Error(error)) => return Err(Error::io(path, error)),
             }
         }
-        lock.file.lock().map_err(|error| Error::io(path, error))?;
+        platform::lock(&lock.file).map_err(|error| Error::io(path, error))?;
         Ok(LockGuard(lock))
     }
 

@@ -94,7 +94,7 @@ pub fn lock(directory: &Path) -> Result<File> {
     let mut options = OpenOptions::new();
     let options = options.read(true).write(true).create(true).truncate(false);
     let file = options.open(&path).map_err(fail)?;
-    file.lock().map_err(fail)?;
+    platform::lock(&file).map_err(fail)?;
     Ok(file)
 }
 
