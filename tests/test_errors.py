@@ -13,7 +13,6 @@ import pytest
 
 from helios import Repository, errors
 from helios.errors import BranchMoved, HeliosError, MergeConflict, StorageError
-from helios.store.rocksdb import RocksStore
 
 ERROR_RS = Path(__file__).parents[1] / "crates/helios-core/src/error.rs"
 
@@ -126,8 +125,14 @@ def test_storage_error_carries_errno() -> None:
     assert StorageError("unknown").errno is None
 
 
-def test_ctrl_c_while_l2_is_asked_is_no_error_of_the_store(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+class TimedOut(Exception):
+    """What the handler of somebody's alarm raises."""
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, TimedOut, TimeoutError])
+@pytest.mark.parametrize("where", ["RocksStore.records", "_get_records"])
+def test_what_a_signals_handler_raises_while_l2_is_asked_is_no_error_of_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: type[BaseException], where: str
 ) -> None:
     with Repository.init(tmp_path, author="me") as repository:
         vst = repository.vst("main")
@@ -138,10 +143,11 @@ def test_ctrl_c_while_l2_is_asked_is_no_error_of_the_store(
         snapshot = repository.resolve("main")
 
         def interrupted(_store: object, _ids: object) -> NoReturn:
-            raise KeyboardInterrupt
+            raise raised("alarm")
 
-        monkeypatch.setattr(RocksStore, "records", interrupted)
-        with pytest.raises(KeyboardInterrupt):
+        monkeypatch.setattr(f"helios.store.rocksdb.{where}", interrupted)
+        with pytest.raises(raised, match="alarm") as caught:
             repository.vst(snapshot).read("a")
+        assert caught.type is raised
         monkeypatch.undo()
         assert repository.vst(snapshot).read("a") == b"content"

@@ -278,10 +278,10 @@ def test_an_interrupt_while_files_are_deleted_leaves_none(
     interrupts = [KeyboardInterrupt()]
     rmtree = shutil.rmtree
 
-    def interrupted(place: Path, **options: bool) -> None:
+    def interrupted(place: Path, *, ignore_errors: bool) -> None:
         if interrupts:
             raise interrupts.pop()
-        rmtree(place, **options)
+        rmtree(place, ignore_errors=ignore_errors)
 
     monkeypatch.setattr("helios.bench.run.shutil.rmtree", interrupted)
     settings = Settings(smoke=True, directory=tmp_path)

@@ -41,6 +41,23 @@ print(sorted({"rocksdict", "dataclasses", "json"} & set(sys.modules)))
     assert output.strip() == "[]"
 
 
+def test_an_import_of_rocksdb_that_was_interrupted_is_begun_again(path: Path) -> None:
+    script = """
+import sys
+import rocksdict
+from helios.store import RocksStore
+# What Python keeps of an import that an exception ended behind its first line.
+del sys.modules["rocksdict"]
+store = RocksStore.open(sys.argv[1], writable=sys.argv[2] == "w")
+print(store.records([bytes(32)]), store.counts().objects)
+"""
+    with RocksStore.open(path, writable=True) as store:
+        fill(store, 0)
+    for mode in ("r", "w"):
+        output, _ = run_python(script, path, mode).communicate()
+        assert output.strip() == "[None] 1"
+
+
 def test_everything_is_there_after_reopening(path: Path) -> None:
     for generation in range(3):
         with RocksStore.open(path, writable=True) as store:

@@ -97,9 +97,10 @@ pub enum Error {
     GitNotFound(String),
     #[error("{0}")]
     GitFailed(String),
-    /// Somebody pressed Ctrl-C while L2 was asked, which may be Python.
-    #[error("interrupted")]
-    Interrupted,
+    /// What the caller's own code raised while it was called back, such as `KeyboardInterrupt` in
+    /// an L2 store that is written in Python. The binding raises it as it was.
+    #[error("{0}")]
+    Raised(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
@@ -167,8 +168,8 @@ impl Error {
             Error::FormatTooNew(..) => "FormatTooNew",
             Error::UnsafePath { .. } => "UnsafePath",
             Error::Refused(_) => "Refused",
-            // What was interrupted is no error of Helios: the binding raises what Python did.
-            Error::Io { .. } | Error::NotOnDisk { .. } | Error::Store(_) | Error::Interrupted => {
+            // What was raised has a class of its own.
+            Error::Io { .. } | Error::NotOnDisk { .. } | Error::Store(_) | Error::Raised(_) => {
                 "StorageError"
             }
             Error::GitNotFound(_) => "GitNotFound",

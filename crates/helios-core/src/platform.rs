@@ -99,8 +99,8 @@ pub fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits for a file's lock, whatever signals come meanwhile: who handles them looks at them when the
-/// core returns.
+/// Waits for a file's lock, whatever signals come meanwhile: who handles them looks at them when
+/// the core returns.
 pub fn lock(file: &File) -> io::Result<()> {
     loop {
         match file.lock() {

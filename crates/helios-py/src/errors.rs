@@ -1,7 +1,6 @@
 //! Core errors become the exceptions of `helios.errors`.
 
 use helios_core::error::Error;
-use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyModule};
@@ -19,19 +18,20 @@ impl From<Error> for Failure {
 
 impl From<Failure> for PyErr {
     fn from(failure: Failure) -> PyErr {
-        Python::attach(|py| match exception(py, &failure.0) {
-            Ok(error) => error,
-            // Making it runs Python, where a signal's handler may have its turn: what that raises,
-            // such as `KeyboardInterrupt`, is not to be lost.
-            Err(raised) => raised,
-        })
+        let error = match failure.0 {
+            Error::Raised(raised) => match raised.downcast::<PyErr>() {
+                Ok(raised) => return *raised,
+                Err(other) => Error::Raised(other),
+            },
+            error => error,
+        };
+        // Making it runs Python, where a signal's handler may have its turn: what that raises, such
+        // as `KeyboardInterrupt`, is not to be lost.
+        Python::attach(|py| exception(py, &error).unwrap_or_else(|raised| raised))
     }
 }
 
 fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
-    if matches!(error, Error::Interrupted) {
-        return Ok(PyKeyboardInterrupt::new_err(()));
-    }
     let module = ERRORS.get_or_try_init(py, || py.import("helios.errors").map(Bound::unbind))?;
     let class = module.bind(py).getattr(error.name())?;
     let details = PyDict::new(py);
@@ -51,22 +51,23 @@ fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
     Ok(PyErr::from_value(raised))
 }
 
-/// The other way: an exception raised by a Python L2 store, on its way through the core.
-pub fn from_python(py: Python<'_>, error: &PyErr) -> Error {
+/// The other way: an exception on its way through the core, which an L2 store in Python raised, or
+/// the handler of a signal that came meanwhile.
+pub fn from_python(py: Python<'_>, error: PyErr) -> Error {
     let message = error.value(py).to_string();
     let is_a = |name: &str| {
         let class = py.import("helios.errors").and_then(|module| module.getattr(name));
         class.is_ok_and(|class| error.matches(py, class).unwrap_or(false))
     };
-    if error.is_instance_of::<PyKeyboardInterrupt>(py) {
-        Error::Interrupted
-    } else if is_a("Corruption") {
+    if is_a("Corruption") {
         Error::CorruptStore(message)
     } else if is_a("GitNotFound") {
         Error::GitNotFound(message)
     } else if is_a("GitError") {
         Error::GitFailed(message)
-    } else {
+    } else if is_a("HeliosError") {
         Error::Store(message)
+    } else {
+        Error::Raised(Box::new(error))
     }
 }

@@ -32,7 +32,7 @@ impl PythonStore {
     }
 
     fn call<T>(&self, body: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T>) -> Result<T> {
-        Python::attach(|py| body(self.store.bind(py)).map_err(|error| from_python(py, &error)))
+        Python::attach(|py| body(self.store.bind(py)).map_err(|error| from_python(py, error)))
     }
 }
 

@@ -60,7 +60,7 @@ fn parse_ids(ids: &[String]) -> Result<Vec<Id>, Failure> {
 fn give(sink: &Py<PyAny>, id: &Id, record: &[u8]) -> Result<(), Error> {
     Python::attach(|py| {
         let arguments = (PyBytes::new(py, id.as_bytes()), PyBytes::new(py, record));
-        sink.call1(py, arguments).map(drop).map_err(|error| from_python(py, &error))
+        sink.call1(py, arguments).map(drop).map_err(|error| from_python(py, error))
     })
 }
 

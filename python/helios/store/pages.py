@@ -10,6 +10,7 @@ from __future__ import annotations
 from operator import itemgetter
 
 from helios.errors import Corruption, StorageError
+from helios.store import binding
 from helios.store.base import Page
 from helios.store.large import form_of_stub, is_stub, length_of
 
@@ -124,7 +125,9 @@ def _next_readable(database: Any, start: bytes) -> bytes | None:
             return True, cursor.key()
         try:
             cursor.status()
-        except Exception:  # noqa: BLE001 - rocksdict raises nothing more specific
+        except Exception as error:
+            if not binding.is_its_own(error):
+                raise
             return False, None
         return True, None
 

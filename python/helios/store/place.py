@@ -36,7 +36,8 @@ class Place:
                 self.name = f"{DESCRIPTORS}/{self._descriptor}"
 
     def __del__(self) -> None:
-        if self._descriptor >= 0:
+        # A signal's handler may have ended the making of it.
+        if getattr(self, "_descriptor", -1) >= 0:
             os.close(self._descriptor)
 
 

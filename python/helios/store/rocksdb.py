@@ -46,6 +46,7 @@ from helios.errors import (
     StorageError,
     StoreBusy,
 )
+from helios.store import binding
 from helios.store import manifest as manifests
 from helios.store.alone import Alone
 from helios.store.base import FORMS, StoreCounts, checked_prefix, form_of, supersedes
@@ -440,6 +441,7 @@ class RocksStore(Alone):
             return self._database
 
     def _open_writer(self) -> None:
+        binding.prepare()
         from rocksdict import AccessType, Rdict
 
         self._manifest()
@@ -472,6 +474,7 @@ class RocksStore(Alone):
 
     def _open_view(self) -> Database | None:
         """The database as its MANIFEST has it now, opened without writing to its directory."""
+        binding.prepare()
         from rocksdict import AccessType, DBPath, Rdict
 
         manifest = self._manifest()
@@ -494,7 +497,10 @@ class RocksStore(Alone):
                 families = {name: each for name, each in families.items() if name != CHUNKS}
                 root = Rdict(view.name, database, families, AccessType.read_only())
             return Database(root, place, Packs(self._path), has_chunks=CHUNKS in families)
-        except Exception as error:  # noqa: BLE001 - as `_guard`, without the name of the view
+        except Exception as error:
+            # As `_guard`, without the name of the view.
+            if not binding.is_its_own(error):
+                raise
             raise self._failure(Exception(str(error).replace(view.name, self._path))) from None
         finally:
             view.remove()
@@ -526,12 +532,12 @@ class RocksStore(Alone):
             raise self._failure(error) from None
 
     def _guard(self, call: Callable[..., T], *args: object) -> T:
-        """Calls into rocksdict, whose errors are plain `Exception`s."""
+        """Calls into rocksdict, and makes its errors those of Helios."""
         try:
             return call(*args)
-        except HeliosError:
-            raise
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
+            if not binding.is_its_own(error):
+                raise
             raise self._failure(error) from None
 
     def _failure(self, error: Exception) -> HeliosError:

@@ -78,7 +78,7 @@ impl Engine {
             }
             match self.copy_object(&id, sink) {
                 Ok(()) => {}
-                Err(error @ (Error::Store(_) | Error::Interrupted)) => return Err(error),
+                Err(error @ (Error::Store(_) | Error::Raised(_))) => return Err(error),
                 Err(_) => continue,
             }
             if self.chunks(&id)?.is_none() {

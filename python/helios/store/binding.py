@@ -1,0 +1,29 @@
+"""The package `rocksdict`: how it is loaded, and which errors come from it."""
+
+from __future__ import annotations
+
+import sys
+
+NAME = "rocksdict"
+
+
+def prepare() -> None:
+    """Lets the package be imported, also after an import that a signal's handler ended.
+
+    Of such an import Python keeps the extension module and forgets the package around it, which
+    then cannot be imported again.
+    """
+    if NAME not in sys.modules:
+        sys.modules.pop(f"{NAME}.{NAME}", None)
+
+
+def is_its_own(error: Exception) -> bool:
+    """Whether the package raised an error, or the system beside it.
+
+    It raises `Exception` itself and few classes of its own. What is of another class is a defect of
+    ours, or what a signal's handler raised while Python was at work here: a timeout that somebody
+    has set is not to be taken for an error of the store.
+    """
+    kind = type(error)
+    of_system = isinstance(error, OSError) and error.errno is not None
+    return kind is Exception or kind.__module__ == NAME or of_system
