@@ -20,10 +20,11 @@ def prepare() -> None:
 def is_its_own(error: Exception) -> bool:
     """Whether the package raised an error, or the system beside it.
 
-    It raises `Exception` itself and few classes of its own. What is of another class is a defect of
-    ours, or what a signal's handler raised while Python was at work here: a timeout that somebody
-    has set is not to be taken for an error of the store.
+    It raises `Exception` itself, few classes of its own, and those of the system, often without
+    their number. What is of another class is a defect of ours, or what a signal's handler raised
+    while Python was at work here: a timeout that somebody has set is no error of the store. Files
+    have none.
     """
     kind = type(error)
-    of_system = isinstance(error, OSError) and error.errno is not None
+    of_system = isinstance(error, OSError) and not isinstance(error, TimeoutError)
     return kind is Exception or kind.__module__ == NAME or of_system
