@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from conftest import CONTENTS
@@ -56,6 +57,23 @@ print(store.records([bytes(32)]), store.counts().objects)
     for mode in ("r", "w"):
         output, _ = run_python(script, path, mode).communicate()
         assert output.strip() == "[None] 1"
+
+
+@pytest.mark.parametrize("kind", [StorageError, ReadOnlyRepository, CorruptObject])
+def test_an_error_of_helios_comes_out_as_it_is(
+    path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[HeliosError]
+) -> None:
+    error = kind("a pack cannot be read")
+
+    def fail(_database: object, _ids: object) -> NoReturn:
+        raise error
+
+    with RocksStore.open(path, writable=True) as store:
+        fill(store, 0)
+        monkeypatch.setattr("helios.store.rocksdb._get_records", fail)
+        with pytest.raises(kind) as caught:
+            store.records([make_id(0)])
+    assert caught.value is error
 
 
 def test_everything_is_there_after_reopening(path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from helios.errors import HeliosError
+
 NAME = "rocksdict"
 
 
@@ -22,9 +24,9 @@ def is_its_own(error: Exception) -> bool:
 
     It raises `Exception` itself, few classes of its own, and those of the system, often without
     their number. What is of another class is a defect of ours, or what a signal's handler raised
-    while Python was at work here: a timeout that somebody has set is no error of the store. Files
-    have none.
+    while Python was at work here: a timeout that somebody has set is no error of the store, and
+    files have none. An error of Helios says all already, though some are also the system's.
     """
     kind = type(error)
-    of_system = isinstance(error, OSError) and not isinstance(error, TimeoutError)
+    of_system = isinstance(error, OSError) and not isinstance(error, HeliosError | TimeoutError)
     return kind is Exception or kind.__module__ == NAME or of_system
