@@ -18,6 +18,7 @@ from environment import LIMIT_S
 from helios import Repository
 from helios.bench import commits, machine, report
 from helios.bench.committer import committer
+from helios.bench.companion import companion
 from helios.bench.corpus import Corpus, Edits
 from helios.bench.figure import (
     FLOOR,
@@ -303,7 +304,7 @@ def test_an_interrupt_while_a_thread_starts_leaves_it_not_running(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Thread, "start", interrupted)
-    with pytest.raises(KeyboardInterrupt), commits.busy_thread():
+    with pytest.raises(KeyboardInterrupt), companion(commits.run_python):
         pytest.fail("it was entered")
     started[0].join(LIMIT_S)
     assert not started[0].is_alive()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import resource
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from statistics import median
-from threading import Event, Thread
+from threading import Event
 from time import perf_counter
 
 from helios.bench.committer import maintain, on_corpus
+from helios.bench.companion import companion
 from helios.bench.figure import FLOOR, HELIOS, Figure, Limit, Measured, Unmeasurable
 from helios.bench.latencies import NS_PER_US, Rounds, percentile
 from helios.bench.workbench import Workbench
@@ -19,24 +19,11 @@ COMMITS_A_PROCESS = 2000
 """Commits of the floor program between two looks at whether maintenance still runs."""
 
 
-@contextmanager
-def busy_thread() -> Iterator[None]:
-    """A thread that runs Python all the time, inside of the block."""
-    stop = Event()
-
-    def work() -> None:
-        count = 0
-        while not stop.is_set():
-            count += 1
-
-    thread = Thread(target=work)
-    try:
-        # Ctrl-C may come when the thread runs and nobody knows it yet.
-        thread.start()
-        yield
-    finally:
-        stop.set()
-    thread.join()
+def run_python(stop: Event) -> None:
+    """Runs Python all the time."""
+    count = 0
+    while not stop.is_set():
+        count += 1
 
 
 def preemptions() -> int:
@@ -63,7 +50,7 @@ def _beside_floor(bench: Workbench, *, busy: bool) -> Measured:
         except Unmeasurable as reason:
             missing = f"floor unknown: {reason}"
         if busy:
-            with busy_thread():
+            with companion(run_python):
                 commits.add(worker.run(sizes.commits))
         else:
             commits.add(worker.run(sizes.commits))

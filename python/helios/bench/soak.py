@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 
 from helios.bench.committer import committer, maintain, root_of
+from helios.bench.companion import companion
 from helios.bench.corpus import Edits
 from helios.bench.figure import GIT, Figure, Limit, Measured
 from helios.bench.stream import write_stream
@@ -56,21 +57,15 @@ def helios(bench: Workbench) -> Soaked:
         maintain(bench, repository)
         directory = root_of(repository) / ".helios"
         (directory / "config").write_text(POLICY.format(kept=sizes.soak_kept))
-        peak, done = 0, Event()
+        peak = 0
 
-        def sample() -> None:
+        def sample(stop: Event) -> None:
             nonlocal peak
-            while not done.wait(SAMPLE_S):
+            while not stop.wait(SAMPLE_S):
                 peak = max(peak, size_of(directory))
 
-        sampler = Thread(target=sample)
-        try:
-            # As in `busy_thread`.
-            sampler.start()
+        with companion(sample):
             collected = repository.gc()
-        finally:
-            done.set()
-        sampler.join()
         bench.record("snapshots after gc", str(len(list(repository.log("main")))))
         return Soaked(collected, peak, size_of(directory))
 
